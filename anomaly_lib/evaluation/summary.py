@@ -1,0 +1,102 @@
+"""Every metric of one run in one dict: what a result row, a table and the README are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anomaly_lib.evaluation.inputs import as_pair, as_scores, undefined_reason
+from anomaly_lib.evaluation.metrics import auroc_of, f1_at, precision_recall_of
+from anomaly_lib.evaluation.overlap import aupro_of, label_regions
+from anomaly_lib.evaluation.ranking import rank
+from anomaly_lib.evaluation.thresholds import false_positive_rate
+
+NO_MASKS = "the data set has no masks"
+AUPRO_LIMITS = {"aupro_030": 0.30, "aupro_005": 0.05}  # MVTec AD (IJCV 2021) and the stricter MVTec AD 2
+
+
+def evaluate(
+    scores,
+    labels,
+    maps,
+    masks=None,
+    *,
+    image_threshold: float | None = None,
+    pixel_threshold: float | None = None,
+) -> dict:
+    """All metrics of one test split; undefined ones are None, with the reason under "undefined".
+
+    scores (N,), labels (N,) 0 = normal and 1 = anomalous, maps (N, H, W), masks (N, H, W) or None.
+    Thresholds, if any, come from held-out normals (`quantile_threshold`); >= is anomalous.
+
+    Keys: image_auroc, image_ap, image_f1_max_oracle; pixel_auroc, pixel_ap, pixel_f1_max_oracle,
+    aupro_030, aupro_005; image_f1, image_false_positive_rate, pixel_f1, pixel_false_positive_rate (these
+    four need a threshold; the rates are over normal test images and their pixels, so they need no
+    masks); n_normal, n_anomalous (images), n_regions; undefined: {key: reason}.
+
+    About 2 s of one CPU core and 90 bytes a pixel (0.6 GB) for 117 maps of 256 x 256.
+    ValueError as in `metrics`, if the counts of images differ, or if a normal image has a defect in its mask.
+    """
+    scores, labels = as_pair(scores, labels)
+    maps, masks = _checked_pixels(labels, maps, masks)
+    entries = _image_ranked(scores, labels) | _pixel_ranked(maps, masks)
+    entries |= _at_threshold("image", scores, labels, scores[~labels], image_threshold)
+    entries |= _at_threshold("pixel", maps, masks, maps[~labels], pixel_threshold)
+    entries |= {"n_normal": int(np.count_nonzero(~labels)), "n_anomalous": int(np.count_nonzero(labels))}
+    undefined = {key: value for key, value in entries.items() if isinstance(value, str)}
+    return entries | dict.fromkeys(undefined) | {"undefined": undefined}
+
+
+def _checked_pixels(labels: np.ndarray, maps, masks) -> tuple[np.ndarray, np.ndarray | None]:
+    """Maps and masks as arrays that fit the image labels and each other."""
+    maps = as_scores(maps, "maps")
+    if maps.ndim != 3 or labels.ndim != 1 or len(maps) != len(labels):
+        raise ValueError(f"need labels (N,) and maps (N, H, W), got {labels.shape} and {maps.shape}")
+    if masks is None:
+        return maps, None
+    maps, masks = as_pair(maps, masks, ("maps", "masks"))
+    contradictions = int(np.count_nonzero(masks.any(axis=(1, 2)) & ~labels))
+    if contradictions:
+        raise ValueError(f"{contradictions} images are labelled normal but their masks show a defect")
+    return maps, masks
+
+
+# In the helpers below an entry is a number, or a string: the reason why there is none.
+
+
+def _image_ranked(scores: np.ndarray, labels: np.ndarray) -> dict:
+    keys = ("image_auroc", "image_ap", "image_f1_max_oracle")
+    reason = undefined_reason(labels)
+    if reason:
+        return dict.fromkeys(keys, reason)
+    return _curves(keys, scores, labels)
+
+
+def _pixel_ranked(maps: np.ndarray, masks: np.ndarray | None) -> dict:
+    """The pixel and region metrics from one sort of the maps."""
+    keys = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle")
+    reason = NO_MASKS if masks is None else undefined_reason(masks, "pixel")
+    if reason:
+        counts = NO_MASKS if masks is None else label_regions(masks)[1].size
+        return dict.fromkeys((*keys, *AUPRO_LIMITS), reason) | {"n_regions": counts}
+    region, areas = label_regions(masks)
+    overlaps = aupro_of(maps, masks, region, areas, list(AUPRO_LIMITS.values()))
+    overlap_entries = dict(zip(AUPRO_LIMITS, overlaps, strict=True)) | {"n_regions": areas.size}
+    return _curves(keys, maps, masks) | overlap_entries
+
+
+def _curves(keys: tuple[str, str, str], scores: np.ndarray, labels: np.ndarray) -> dict:
+    """AUROC, AP and F1-max from one sort."""
+    ranking = rank(scores, labels)
+    curve = precision_recall_of(ranking)
+    return dict(zip(keys, (auroc_of(ranking), curve["ap"], curve["f1_max"]), strict=True))
+
+
+def _at_threshold(level: str, scores, labels, normals, threshold: float | None) -> dict:
+    """F1 and the achieved false-positive rate at a calibrated threshold; labels None = no masks."""
+    keys = (f"{level}_f1", f"{level}_false_positive_rate")
+    if threshold is None:
+        return dict.fromkeys(keys, f"no {level} threshold was given")
+    reason = NO_MASKS if labels is None else undefined_reason(labels, level)
+    f1 = reason or f1_at(scores, labels, threshold)
+    rate = false_positive_rate(normals, threshold) if normals.size else "no normal images in the test split"
+    return dict(zip(keys, (f1, rate), strict=True))

@@ -1,0 +1,74 @@
+"""Thresholds from held-out normal data alone: no test label is ever looked at.
+
+One convention everywhere: a pixel or an image is anomalous when its score is >= the threshold.
+
+DFR sets its threshold by the false-positive rate it expects on normal data (0.5 % of pixels; Yang et al.,
+Neurocomputing 2021). The same rule serves image scores, with a word about small n. Of n normal scores,
+k = floor(rate x n) may be flagged. If rate < 1/n then k = 0 and the rule is "just above the maximum": 12
+held-out images cannot express 0.5 %, whatever the formula. A new normal, drawn like the n, is flagged with
+probability (k + 1) / (n + 1) (less with ties), so 1 / (n + 1) is the finest rate that n scores can
+promise. `expected_rate` gives that number, to stand beside the requested one. Pixels of one image
+resemble each other, so for pixels n overstates what is known and the achieved rate scatters more.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from anomaly_lib.evaluation.inputs import as_scores
+
+
+def quantile_threshold(normal_values, false_positive_rate: float) -> float:
+    """The smallest threshold that flags at most the requested share of the normal values.
+
+    normal_values: finite scores of any shape, of held-out normal pixels or images; rate in [0, 1).
+    Exact, not interpolated: count(values >= threshold) <= rate x n, and any lower threshold of the
+    values' precision flags too many. It is the next float above the largest value that must pass, in
+    float32 or float64 as the values are: keep the scores' dtype between calibration and use, or
+    compare with `is_anomalous`. Peak 5 to 9 bytes a value.
+    ValueError for no values, non-finite values or another rate.
+    """
+    values = as_scores(normal_values, "normal values").reshape(-1)
+    flagged = _allowed(values.size, false_positive_rate)
+    place = values.size - 1 - flagged  # in ascending order: the largest value that must pass
+    must_pass = np.partition(values, place)[place]
+    return float(np.nextafter(must_pass, values.dtype.type(np.inf)))
+
+
+def expected_rate(count: int, false_positive_rate: float) -> float:
+    """The share of new normals that a `quantile_threshold` of `count` normals flags on average.
+
+    (k + 1) / (n + 1) with k = floor(rate x n), for example 1/13 for 12 images and a rate of 0.5 %.
+    For exchangeable scores without ties; with ties it is an upper bound. Never below 1 / (n + 1).
+    """
+    return (_allowed(count, false_positive_rate) + 1) / (count + 1)
+
+
+def is_anomalous(scores, threshold: float) -> np.ndarray:
+    """Bool array, score >= threshold, compared in float64.
+
+    Numpy would round a Python float to the maps' float32 first, and a threshold between two float32
+    numbers would flag the lower one: on a saturated map that is most of the picture.
+    """
+    return as_scores(scores) >= np.float64(threshold)
+
+
+def false_positive_rate(normal_values, threshold: float) -> float | None:
+    """The achieved share of normal values that are flagged, in [0, 1]; None without values."""
+    flagged = is_anomalous(normal_values, threshold)
+    return float(np.count_nonzero(flagged) / flagged.size) if flagged.size else None
+
+
+def _allowed(count: int, rate: float) -> int:
+    """The largest k < count with k / count <= rate."""
+    if count < 1:
+        raise ValueError("a threshold needs at least one normal value")
+    if not 0 <= rate < 1:
+        raise ValueError(f"the false-positive rate must lie in [0, 1), got {rate}")
+    # 0.29 x 100 is 28.999999999999996 in floating point, 29 in the head of whoever asked for 29 %.
+    k = min(math.floor(rate * count) + 1, count - 1)
+    while k / count > rate:
+        k -= 1
+    return k

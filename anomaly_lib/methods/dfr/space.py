@@ -1,0 +1,66 @@
+"""The space in which features are reconstructed: raw, standardised, or whitened.
+
+The squared error of raw features is ruled by the few channels with large values, and counts a direction in which
+normal features vary a lot like one in which they never do. Whitening gives every direction unit variance over
+normal locations, so that the error is a Mahalanobis-like distance. The symmetric root (ZCA) keeps each output
+channel close to its input channel, so that errors can still be told apart by layer.
+
+Shapes: M locations, C channels, N images, h x w locations of an image.
+"""
+
+import torch
+from torch import Tensor, nn
+
+SMALLEST_VARIANCE = 1e-3
+"""Floor of the correlation matrix's eigenvalues before the root: directions that hold only noise stay small."""
+
+
+class FeatureSpace(nn.Module):
+    """An affine map x -> W (x - mean) of feature vectors, found from normal locations."""
+
+    def __init__(self, mean: Tensor, matrix: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("matrix", matrix)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C, h, w)."""
+        centred = features - self.mean[:, None, None]
+        if self.matrix.ndim == 1:  # a diagonal matrix is held as its diagonal
+            return centred * self.matrix[:, None, None]
+        return torch.einsum("dc,nchw->ndhw", self.matrix, centred)
+
+
+def fit_space(kind: str, locations: Tensor) -> FeatureSpace:
+    """The space ``kind`` (raw, standardised, whitened) of (M, C) normal feature vectors."""
+    mean, std, correlation = _statistics(locations)
+    if kind == "raw":
+        return FeatureSpace(torch.zeros_like(mean).float(), torch.ones_like(std).float())
+    if kind == "standardised":
+        return FeatureSpace(mean.float(), (1 / std).float())
+    variances, directions = torch.linalg.eigh(correlation)
+    root = directions * variances.clamp(min=SMALLEST_VARIANCE).rsqrt() @ directions.T
+    return FeatureSpace(mean.float(), (root / std).float())  # divides the columns, hence the inputs, by std
+
+
+def latent_size(kind: str, locations: Tensor, share: float) -> int:
+    """How many principal components of (M, C) vectors explain ``share`` of the variance (paper: 90 %).
+
+    Of raw features in the raw space (paper), of standardised ones otherwise: after whitening all components
+    explain the same, and nothing could be chosen.
+    """
+    _, std, correlation = _statistics(locations)
+    matrix = correlation * torch.outer(std, std) if kind == "raw" else correlation
+    variances = torch.linalg.eigvalsh(matrix).flip(0).clamp(min=0)
+    explained = variances.cumsum(0) / variances.sum()
+    return int((explained < share).sum()) + 1
+
+
+def _statistics(locations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (C,), standard deviation (C,), never 0, and correlation (C, C) in float64."""
+    vectors = locations.double()
+    mean = vectors.mean(dim=0)
+    centred = vectors - mean
+    std = centred.square().mean(dim=0).sqrt().clamp(min=1e-6)
+    scaled = centred / std
+    return mean, std, scaled.T @ scaled / len(scaled)

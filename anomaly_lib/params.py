@@ -1,0 +1,174 @@
+"""``params.yaml`` as typed, frozen objects: the same in notebook, stage and command.
+
+Unknown keys are refused with the nearest valid name. The section of each method belongs to the method
+(``anomaly_lib.methods.NAME.params``) and derives from ``MethodParams``.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.registry import nearest, params_class
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Frozen(BaseModel):
+    """Base of every section: immutable, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class MethodParams(Frozen):
+    """What every method's section has."""
+
+    image_size: Annotated[int, Field(ge=32, le=2048)] = 256
+    """Side in pixels to which images are resized, aspect not preserved."""
+
+
+class Split(Frozen):
+    """How ``train/good`` is divided."""
+
+    held_out: Share = 0.2
+    """Share of the normal training images kept out of training, for thresholds."""
+
+
+class Thresholds(Frozen):
+    """Expected false-positive rates; thresholds come from held-out normals, never from test images."""
+
+    image_false_positive_rate: Share = 0.05
+    """Share of normal images that may be called anomalous."""
+    pixel_false_positive_rate: Share = 0.005
+    """Share of normal pixels that may be called anomalous (DFR, section 4: 0.5 %)."""
+
+
+class Synthesis(Frozen):
+    """What the synthesis demonstration draws."""
+
+    image_size: Annotated[int, Field(ge=32, le=2048)] = 256
+    """Side in pixels."""
+    examples: Annotated[int, Field(ge=1, le=64)] = 4
+    """Rows of the figure."""
+    draws: Annotated[int, Field(ge=1)] = 400
+    """Masks drawn for the coverage statistics."""
+
+
+class Gif(Frozen):
+    """The animated demo of a trained model."""
+
+    images_per_type: Annotated[int, Field(ge=1, le=20)] = 2
+    """Test images of each defect type, and as many normal ones."""
+    panel_size: Annotated[int, Field(ge=64, le=512)] = 176
+    """Side of a panel in pixels; four panels stand in a row."""
+    seconds_per_frame: Annotated[float, Field(gt=0, le=10)] = 1.2
+    """How long a picture stays."""
+
+
+class Params(Frozen):
+    """One profile: what is run, on which data, with which settings."""
+
+    profile: str
+    """Name of the profile, as it stands in the report."""
+    root: str
+    """Path from the profile's folder to the project's root; DVC runs stages there."""
+    params_file: str
+    """Path of this file from the project's root."""
+    reports: str
+    """Folder for everything the pipeline writes, from the project's root."""
+    data: str
+    """Folder whose sub-folders are categories in MVTec shape."""
+    textures: str
+    """Folder of texture images, one sub-folder a class (the shape of DTD)."""
+    categories: Annotated[list[str], Field(min_length=1)]
+    """Categories to run."""
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    """Random seeds; each gives one training a method and category."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """CPU threads of one stage. Another number changes the last bits of results."""
+    split: Split = Split()
+    thresholds: Thresholds = Thresholds()
+    synthesis: Synthesis = Synthesis()
+    gif: Gif = Gif()
+    methods: Annotated[dict[str, InstanceOf[MethodParams]], Field(min_length=1)]
+    """One section a method, of the method's own type."""
+
+    @field_validator("categories", "seeds")
+    @classmethod
+    def _distinct(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("holds a value twice")
+        return values
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check a params file.
+
+    A relative path counts from the project's root, so that notebooks work from any folder.
+    Raises InputError, naming file, key and the nearest valid name, for anything that is not as it should be.
+    """
+    file = project_root() / path
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such params file; the profiles lie under profiles/") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return parse_params(raw)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def parse_params(raw: Any) -> Params:
+    """Check what a params file holds. Raises InputError as ``load_params`` does, without the file's name."""
+    if not isinstance(raw, dict):
+        raise InputError("a params file is a mapping of keys to values")
+    methods = raw.get("methods")
+    if not isinstance(methods, dict):
+        raise InputError("methods: a mapping of method names to their settings is needed")
+    typed = {name: _validated(params_class(name), section or {}, ["methods", name]) for name, section in methods.items()}
+    return _validated(Params, raw | {"methods": typed}, [])
+
+
+def params_hash(*sections: Frozen) -> str:
+    """First 16 hex digits of the SHA-256 of the sections' canonical JSON."""
+    text = json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder, upward from ``start`` (default: the working directory), that holds ``data.dvc``.
+
+    Raises InputError when there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "data.dvc").is_file():
+            return folder
+    raise InputError(f"{start}: not inside the project; change into the folder that holds data.dvc")
+
+
+def _validated(model: type[Frozen], section: dict, where: list[str]) -> Any:
+    """The section as ``model``; the first thing that is wrong becomes one line."""
+    try:
+        return model.model_validate(section)
+    except ValidationError as error:
+        first = error.errors()[0]
+    keys = [str(part) for part in first["loc"]]
+    name = ".".join(where + keys)
+    if first["type"] == "extra_forbidden":
+        raise InputError(f"unknown key '{name}': {nearest(keys[-1], _keys_of(model, keys[:-1]))}")
+    message = first["msg"].removeprefix("Value error, ")
+    raise InputError(f"{name}: {message[0].lower()}{message[1:]}")
+
+
+def _keys_of(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Keys that the section at ``path`` inside ``model`` may have."""
+    for key in path:
+        model = model.model_fields[key].annotation
+    return list(model.model_fields)

@@ -1,0 +1,26 @@
+"""Progress bars that reach the person, and never the bytes of a notebook.
+
+In JupyterLab and in a terminal a bar is an ordinary tqdm bar. Under ``nbrun`` the notebook's output must not
+depend on timing, so the bar is written to the file that ``ANOMALY_PROGRESS`` names, and nbrun shows it.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm as plain_tqdm
+from tqdm.auto import tqdm as auto_tqdm
+
+PROGRESS_FILE = "ANOMALY_PROGRESS"
+
+
+def progress_bar(
+    iterable: Iterable | None = None, *, description: str, total: int | None = None, initial: int = 0, show: bool = True
+) -> auto_tqdm:
+    """A tqdm bar; with ``show=False`` silent. Close it, or use it in a ``with`` statement or a loop."""
+    options = {"desc": description, "total": total, "initial": initial, "disable": not show}
+    file = os.environ.get(PROGRESS_FILE)
+    if file and show:
+        # line buffered and truncated: only the newest bar is of interest
+        return plain_tqdm(iterable, **options, file=Path(file).open("w", buffering=1), ncols=100)  # noqa: SIM115
+    return auto_tqdm(iterable, **options)

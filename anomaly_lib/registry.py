@@ -1,0 +1,36 @@
+"""Which methods exist. Free of torch, so that reading params stays quick.
+
+A method is a package under ``anomaly_lib/methods`` with two modules: ``params`` (its ``Params``) and
+``method`` (its ``Method``). One line here makes it known to params, pipeline, notebooks and commands.
+"""
+
+import difflib
+from importlib import import_module
+
+from anomaly_lib.errors import InputError
+
+METHODS = {
+    "dfr": "anomaly_lib.methods.dfr",
+}
+
+
+def params_class(name: str) -> type:
+    """The pydantic model of a method's section in params.yaml. Raises InputError for an unknown name."""
+    return import_module(f"{_package(name)}.params").Params
+
+
+def method_class(name: str) -> type:
+    """The class that implements ``anomaly_lib.methods.base.Method``. Raises InputError for an unknown name."""
+    return import_module(f"{_package(name)}.method").Method
+
+
+def nearest(name: str, valid) -> str:
+    """``" (did you mean 'x'?)"`` with the nearest valid name, or the list of valid names."""
+    close = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(sorted(valid))}"
+
+
+def _package(name: str) -> str:
+    if name not in METHODS:
+        raise InputError(f"unknown method '{name}': {nearest(name, METHODS)}")
+    return METHODS[name]

@@ -1,0 +1,1 @@
+"""Figures, GIFs and tables: everything that people look at."""

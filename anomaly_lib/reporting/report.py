@@ -1,0 +1,89 @@
+"""``results.md``: what was run, the tables, and a picture of each method on each category."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from anomaly_lib.params import Params, params_hash
+from anomaly_lib.registry import method_class
+from anomaly_lib.reporting.results import METRICS, run_key, table
+
+
+def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
+    """The whole report as Markdown; pictures are linked by paths from the report's folder."""
+    parts = [_header(rows, params, stamp)]
+    parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
+    parts += [_reasons(rows), _pictures(rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def overview_figure(rows: Sequence[dict]) -> Figure:
+    """Image AUROC, pixel AUROC and AUPRO 0.3 of each run, by category: a dot a seed."""
+    shown = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
+    categories = list(dict.fromkeys(row["category"] for row in rows))
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown), 0.45 * len(categories) + 1.6), sharey=True)
+    for axis, metric in zip(axes, shown, strict=True):
+        for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
+            runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
+            heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
+            axis.plot([row[metric.key] for row in runs], heights, marker, label=method.upper(), alpha=0.8)
+        axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].invert_yaxis()
+    axes[0].legend(loc="lower left")
+    return figure
+
+
+def copy_demos(params: Params, reports: Path, target: Path) -> None:
+    """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds."""
+    target.mkdir(parents=True, exist_ok=True)
+    for method in params.methods:
+        for category in params.categories:
+            source = reports / "gif" / run_key(method, category, params.seeds[0])
+            for name in ("demo.gif", "strip.png"):
+                if (source / name).is_file():
+                    shutil.copyfile(source / name, target / f"{method}-{category}{Path(name).suffix}")
+
+
+def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
+    done = sum("image_auroc" in row for row in rows)
+    versions = ", ".join(f"{name} {version}" for name, version in stamp.items())
+    lines = [
+        f"# Results of the profile `{params.profile}`",
+        "",
+        "Written by `notebooks/06_report.ipynb`; do not edit. Every number of a run comes from one checkpoint, the last",
+        "step of its training; nothing was chosen on test labels except in columns named oracle.",
+        "",
+        f"* data: `{params.data}`; random seeds: {', '.join(map(str, params.seeds))}; runs: {done} of {len(rows)}",
+        f"* cells: {'mean ± standard deviation over the seeds' if len(params.seeds) > 1 else 'one seed each, no spread'}",
+        f"* made with {versions}; CPU threads a stage: {params.threads}",
+    ]
+    for name, section in params.methods.items():
+        method = method_class(name)
+        lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
+    return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
+
+
+def _reasons(rows: Sequence[dict]) -> str:
+    """Why metrics are not defined, once for each category and metric."""
+    reasons = {
+        f"* {row['category']}, {metric}: {reason}" for row in rows for metric, reason in row.get("undefined", {}).items()
+    }
+    return "## Not defined\n\n" + "\n".join(sorted(reasons)) if reasons else ""
+
+
+def _pictures(rows: Sequence[dict]) -> str:
+    pairs = dict.fromkeys((row["method"], row["category"]) for row in rows if "image_auroc" in row)
+    if not pairs:
+        return ""
+    entries = [
+        f"### {method.upper()}, {category}\n\n![{method.upper()} on {category}: input, truth, anomaly map and pixels above"
+        f" the threshold for test images](gifs/{method}-{category}.gif)\n\n[the same without motion](gifs/{method}-{category}.png)"
+        for method, category in pairs
+    ]
+    return "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold.\n\n" + "\n\n".join(entries)
+

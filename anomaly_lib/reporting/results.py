@@ -1,0 +1,137 @@
+"""From the metrics of each run to tables. Numbers are read and averaged here, never typed.
+
+A cell is one method on one category; with several random seeds it shows mean ± standard deviation. A run that was
+not made is "not run", a metric that cannot be computed "not defined": neither is ever 0.
+"""
+
+import csv
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anomaly_lib.params import Params
+from anomaly_lib.registry import METHODS
+
+NOT_RUN, NOT_DEFINED = "not run", "not defined"
+# Textures first, then objects: the order in which TNVision's tables show MVTec AD.
+MVTEC_ORDER = (
+    "carpet grid leather tile wood bottle cable capsule hazelnut metal_nut pill screw toothbrush transistor zipper"
+).split()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of results.csv that also has a table of its own in results.md."""
+
+    key: str
+    title: str
+    definition: str
+
+
+METRICS = (
+    Metric("image_auroc", "Image AUROC", "area under the ROC curve of image scores"),
+    Metric("pixel_auroc", "Pixel AUROC", "area under the ROC curve over all pixels of the test split, pooled"),
+    Metric("pixel_f1", "Pixel F1", "F1 of pixels at the threshold that held-out normals gave; no test label is used"),
+    Metric("pixel_f1_max_oracle", "Pixel F1, oracle", "the largest F1 over all thresholds, chosen on test labels"),
+    Metric("image_ap", "Image AP", "average precision of image scores, by steps"),
+    Metric("pixel_ap", "Pixel AP", "average precision over pixels, by steps"),
+    Metric("aupro_030", "AUPRO 0.3", "per-region overlap, integrated to a false-positive rate of 0.3 and divided by it"),
+)
+EXTRA_COLUMNS = (
+    "aupro_005 image_f1 image_f1_max_oracle image_false_positive_rate pixel_false_positive_rate image_threshold "
+    "pixel_threshold n_normal n_anomalous n_regions image_size params_hash model_digest"
+).split()
+COLUMNS = ("method", "category", "seed", *(metric.key for metric in METRICS), *EXTRA_COLUMNS)
+
+
+def run_key(method: str, category: str, seed: int) -> str:
+    """Name of one run, in folders and file names: the same as DVC's name of the stage."""
+    return f"{method}-{category}-{seed}"
+
+
+def collect(params: Params, reports: Path) -> list[dict]:
+    """One row for each method, category and seed of the profile; metrics are absent where there was no run."""
+    rows = []
+    for method in params.methods:
+        for category in column_order(params.categories):
+            for seed in params.seeds:
+                file = reports / "evaluate" / run_key(method, category, seed) / "metrics.json"
+                metrics = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+                rows.append({"method": method, "category": category, "seed": seed, **metrics})
+    return rows
+
+
+def column_order(categories: Sequence[str]) -> list[str]:
+    """MVTec AD's categories textures first, any other data in the order of params.yaml."""
+    if set(categories) <= set(MVTEC_ORDER) and "hazelnut" in categories:
+        return sorted(categories, key=MVTEC_ORDER.index)
+    return list(categories)
+
+
+def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str] = COLUMNS) -> None:
+    """One line a row; an empty field where there is no number. Keys that are no column are left out."""
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore", restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def averages(rows: Sequence[dict]) -> dict[str, dict[str, float | None]]:
+    """{method: {metric: mean over categories of the mean over seeds}}; None unless every category has one."""
+    methods = dict.fromkeys(row["method"] for row in rows)
+    return {method: {metric.key: _average(rows, method, metric.key) for metric in METRICS} for method in methods}
+
+
+def table(rows: Sequence[dict], metric: str) -> str:
+    """Markdown table of one metric: a line a method, the average first, then a column a category."""
+    categories = list(dict.fromkeys(row["category"] for row in rows))
+    lines = ["| method | average | " + " | ".join(categories) + " |", "|---" * (len(categories) + 2) + "|"]
+    for method in [name for name in METHODS if any(row["method"] == name for row in rows)]:
+        cells = [_cell(_values(rows, method, category, metric)) for category in categories]
+        lines.append(" | ".join([f"| {method.upper()}", _number(_average(rows, method, metric)), *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _values(rows: Sequence[dict], method: str, category: str, metric: str) -> list[float | str]:
+    """The metric of each seed, or the reason why there is none."""
+    runs = [row for row in rows if row["method"] == method and row["category"] == category]
+    return [NOT_RUN if metric not in row else NOT_DEFINED if row[metric] is None else row[metric] for row in runs]
+
+
+def _cell(values: Sequence[float | str]) -> str:
+    missing = [value for value in values if isinstance(value, str)]
+    if missing:
+        return missing[0]
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return _number(statistics.fmean(values)) + spread
+
+
+def _average(rows: Sequence[dict], method: str, metric: str) -> float | None:
+    categories = dict.fromkeys(row["category"] for row in rows)
+    cells = [_values(rows, method, category, metric) for category in categories]
+    if any(isinstance(value, str) for cell in cells for value in cell):
+        return None
+    return statistics.fmean(statistics.fmean(cell) for cell in cells)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def markdown_table(rows: Sequence[dict]) -> str:
+    """Any rows with equal keys as a Markdown table."""
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows])
+
+
+def metric_rows(metrics: dict) -> list[dict]:
+    """The metrics of one run as rows for ``markdown_table``; an undefined one shows its reason."""
+    reasons = metrics["undefined"]
+    values = {key: value for key, value in metrics.items() if key != "undefined"}
+    return [
+        {"metric": key, "value": reasons.get(key, f"{value:.4f}" if isinstance(value, float) else value)}
+        for key, value in values.items()
+    ]

@@ -1,0 +1,52 @@
+"""One look for all figures, and one scale for all anomaly maps.
+
+Maps are shown on a scale fixed by held-out normals: 0 is the median normal pixel, 1 the pixel threshold. It is
+the same for every image of a model, so a normal image looks calm; a scale per image would make it look defective.
+"""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+MAP_COLOURS = "magma"
+MAP_LIMITS = (0.0, 2.0)
+"""Limits of the shown scale: from the median normal pixel to as far above the threshold again."""
+NORMAL_COLOUR, ANOMALOUS_COLOUR = "#0072b2", "#d55e00"
+"""Blue and vermilion of Okabe and Ito: told apart by people with any colour vision."""
+CONTOUR_COLOUR = "#00e5ff"
+
+
+def use_style() -> None:
+    """Set the matplotlib defaults of this project."""
+    mpl.rcParams.update(
+        {
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.titlesize": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "svg.hashsalt": "anomaly_lib",
+        }
+    )
+
+
+def save_figure(figure: Figure, file: Path) -> Path:
+    """Write a PNG, without the fields that name software versions, and return its path."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, metadata={"Software": None})
+    return file
+
+
+def on_fixed_scale(maps: np.ndarray, thresholds: dict) -> np.ndarray:
+    """Maps in units in which the median normal pixel is 0 and the pixel threshold is 1."""
+    median, threshold = thresholds["pixel_median"], thresholds["pixel"]
+    return (np.asarray(maps) - median) / max(threshold - median, np.finfo(np.float32).tiny)
+
+
+def displayable(image: np.ndarray) -> np.ndarray:
+    """(3, H, W) in [0, 1] -> (H, W, 3), as matplotlib wants it."""
+    return np.moveaxis(np.asarray(image), 0, -1).clip(0, 1)
