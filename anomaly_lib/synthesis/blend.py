@@ -15,6 +15,7 @@ from anomaly_lib.synthesis.perlin import perlin_noise, random_cells
 NOISE_THRESHOLD = 0.5  # authors' code; the paper draws it uniformly
 MAX_ROTATION = 90.0  # degrees
 MAX_BETA = 0.8  # share of the original image that stays visible inside the mask
+MASKS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ def synthesize(
     Source: DRAEM, eq. (1), with the authors' ranges. The texture's own augmentation is not part of this function.
     """
     count, _, height, width = images.shape
-    cells = random_cells(count, generator)
-    noise = rearrange(perlin_noise(cells, (height, width), generator), "n h w -> n 1 h w")
-    noise = _rotated(noise, generator)
+    noise, cells = rotated_noise(count, (height, width), generator)
     anomalous = torch.rand(count, generator=generator) >= clean_probability
     mask = (noise > NOISE_THRESHOLD) & rearrange(anomalous, "n -> n 1 1 1")
     texture = textures[torch.randint(len(textures), (count,), generator=generator)]
@@ -57,7 +56,19 @@ def synthesize(
     return Synthesised(torch.where(mask, blended, images), mask.float(), noise, texture, beta, cells)
 
 
-def _rotated(noise: Tensor, generator: torch.Generator) -> Tensor:
-    """Each map turned by its own angle, uniform in +-90 degrees, corners filled with 0."""
-    share = torch.rand(len(noise), generator=generator)
-    return rotate(noise, (share * 2 - 1) * MAX_ROTATION)
+def rotated_noise(count: int, size: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Perlin noise (N, 1, H, W) of random cells (N, 2), each map turned by its own angle; returns both.
+
+    The angle is uniform in +-90 degrees; corners are filled with 0, which is below the threshold.
+    """
+    cells = random_cells(count, generator)
+    noise = rearrange(perlin_noise(cells, size, generator), "n h w -> n 1 h w")
+    share = torch.rand(count, generator=generator)
+    return rotate(noise, (share * 2 - 1) * MAX_ROTATION), cells
+
+
+def mask_coverage(draws: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Share (0 to 1) of the image that each of ``draws`` masks covers, (draws,)."""
+    chunks = [min(MASKS_AT_ONCE, draws - start) for start in range(0, draws, MASKS_AT_ONCE)]
+    noises = (rotated_noise(chunk, size, generator)[0] for chunk in chunks)
+    return torch.cat([(noise > NOISE_THRESHOLD).float().mean(dim=(1, 2, 3)) for noise in noises])

@@ -96,7 +96,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def write_sample(output: Path, seed: int = DEFAULT_SEED, workers: int = 1, progress: bool = True) -> None:
-    """Write the sample set to `output/sample` and `output/textures`, about 11 MB: 90 s of one core.
+    """Write the sample set to `output/sample` and `output/textures`, about 11 MB: 70 s of one core.
 
     The bytes depend on `seed` alone. Both folders are built aside, in `output/.partial-*`, and moved into
     place when complete, so that an interrupted run leaves nothing that looks like data.

@@ -1,0 +1,48 @@
+# The two commands of the README are `make repro` and `make test`; both start from Python 3.11, git and make alone.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help env data repro test lab lint format clean
+.DEFAULT_GOAL := help
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+env: $(READY)  ## the environment in .venv, exactly as locked
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: Python 3.11 not found; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+data: $(READY)  ## the sample data, from the store inside the repository
+	$(BIN)/dvc pull --quiet data
+
+repro: data  ## everything: environment, sample data, the whole pipeline side by side
+	$(BIN)/python -m anomaly_lib fanout $(if $(PROFILE),--profile $(PROFILE)) $(if $(JOBS),--jobs $(JOBS))
+
+test: data  ## lint and all tests
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m pytest $(TESTS)
+
+lab: data  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+lint: $(READY)  ## what CI checks of style
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(READY)  ## format code and notebooks, and strip the notebooks
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+	$(BIN)/python -m anomaly_lib.nbstrip --in-place notebooks
+
+lock: ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml --extra dev -o requirements.lock
+
+clean:  ## remove the environment and all that the pipeline made; data/, DVC's cache and files in git stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+	git clean -fdXq build reports

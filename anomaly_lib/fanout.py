@@ -1,0 +1,180 @@
+"""Run a DVC pipeline with independent stages side by side, over Dask's scheduler.
+
+Each stage is an ordinary ``dvc repro -s STAGE``, so cache, run-cache and dvc.lock are those of a serial
+``dvc repro``, and so are the results: a stage has one thread and its own seeds, whatever runs beside it. A stage
+starts as soon as the stages that it depends on are done. When one fails, what depends on it is skipped and the
+rest goes on.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.nbrun import FAILED, last_progress
+from anomaly_lib.params import project_root
+
+LOGS = Path("build/logs")
+
+
+class StageFailed(Exception):
+    """A stage's command did not succeed; the argument is the stage's name."""
+
+
+@dataclass
+class Board:
+    """Which stages are where, and how that is shown."""
+
+    waiting: set[str]
+    running: dict[str, float] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """One line: stages done, running (with the state of their progress bars) and left."""
+        names = ", ".join(f"{name}{_share_done(name)}" for name in self.running)
+        total = len(self.waiting) + len(self.running) + len(self.done) + len(self.failed) + len(self.skipped)
+        return f"[{len(self.done)}/{total} done] running: {names or '–'} | {len(self.waiting)} left"
+
+
+def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
+    """Bring a profile's pipeline up to date; return the stages that failed or were skipped.
+
+    ``profile`` is a folder under profiles/, None the root profile; ``jobs`` the stages at a time, default the
+    number of cores. Raises InputError for an unknown profile or a pipeline that DVC cannot read.
+    """
+    from dask import config
+    from distributed import Client, LocalCluster
+
+    root = project_root()
+    os.chdir(root)
+    pipeline = pipeline_file(profile)
+    graph = stale_stages(pipeline)
+    board = Board(waiting=set(graph))
+    if not graph:
+        print("everything is up to date")
+        return []
+    # a stage is a process of its own; the worker's threads only wait for it
+    with (
+        config.set({"distributed.worker.memory.terminate": False, "distributed.admin.low-level-log-length": 10}),
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=jobs or os.cpu_count() or 1,
+            processes=False,
+            dashboard_address=None,
+            memory_limit=0,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        futures = {}
+        for name in graph:  # in topological order
+            futures[name] = client.submit(_run_stage, name, [futures[d] for d in graph[name]], key=name, pure=False)
+        _watch(futures, board)
+    return board.failed + board.skipped
+
+
+def pipeline_file(profile: str | None) -> str:
+    """Path of the profile's dvc.yaml from the root. Raises InputError, naming the profiles that exist."""
+    if profile is None:
+        return "dvc.yaml"
+    file = Path("profiles") / profile / "dvc.yaml"
+    if not file.is_file():
+        names = sorted(path.parent.name for path in Path("profiles").glob("*/dvc.yaml"))
+        raise InputError(f"{file}: no such profile; there are {', '.join(names)}")
+    return str(file)
+
+
+def stale_stages(pipeline: str) -> dict[str, list[str]]:
+    """{stage: stale stages it depends on} for all stages that are not up to date, in topological order."""
+    import networkx
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            graph = repo.index.graph
+            mine = {stage for stage in graph if stage.path_in_repo == pipeline}
+            changed = set(repo.status(targets=[stage.addressing for stage in mine]))
+            stale = {stage for stage in mine if stage.addressing in changed}
+            # edges lead from a stage to what it depends on
+            stale |= {other for stage in stale for other in networkx.ancestors(graph, stage) if other in mine}
+            order = reversed(list(networkx.topological_sort(graph.subgraph(stale))))
+            return {s.addressing: [d.addressing for d in graph.successors(s) if d in stale] for s in order}
+    except DvcException as error:
+        raise InputError(f"{pipeline}: {error}") from None
+
+
+def _run_stage(name: str, dependencies: list) -> str:
+    """Run one stage, its output in a log file. ``dependencies`` only makes Dask wait for them."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    binaries = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": binaries + os.pathsep + os.environ["PATH"]}
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    with log_file(name).open("wb") as log:
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+    if code:
+        raise StageFailed(name)
+    return name
+
+
+def log_file(name: str) -> Path:
+    """Where a stage's output goes."""
+    return LOGS / f"{name.replace('/', '-').replace(':', '-')}.log"
+
+
+def _watch(futures: dict, board: Board) -> None:
+    """Show the board until every future is finished."""
+    live = sys.stderr.isatty()
+    for name in futures:
+        log_file(name).unlink(missing_ok=True)
+    while board.waiting or board.running:
+        time.sleep(0.5)
+        for name in _started(board):
+            board.waiting.remove(name)
+            board.running[name] = time.monotonic()
+        for name in [name for name, future in futures.items() if future.done() and not _settled(board, name)]:
+            _settle(name, futures[name], board, live)
+        if live:
+            print(f"\r{board.line()[:150]:<150}", end="", file=sys.stderr, flush=True)
+
+
+def _started(board: Board) -> Iterable[str]:
+    return [name for name in board.waiting if log_file(name).exists()]
+
+
+def _settled(board: Board, name: str) -> bool:
+    return name in board.done or name in board.failed or name in board.skipped
+
+
+def _settle(name: str, future, board: Board, live: bool) -> None:
+    """Move a finished stage to its list and say so in one line."""
+    board.waiting.discard(name)
+    started = board.running.pop(name, None)
+    if future.status == "finished":
+        board.done.append(name)
+        news = f"done     {name}  {time.monotonic() - started:.0f} s" if started else f"done     {name}"
+    elif str(future.exception()) == name:
+        board.failed.append(name)
+        news = f"FAILED   {name}; its output is in {log_file(name)}:\n{_last_lines(log_file(name))}"
+    else:
+        board.skipped.append(name)
+        news = f"skipped  {name}, since {future.exception()} failed"
+    print(("\r" + " " * 150 + "\r" if live else "") + news, file=sys.stderr, flush=True)
+    if not live:
+        print(board.line(), file=sys.stderr, flush=True)
+
+
+def _last_lines(file: Path, count: int = 6) -> str:
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(f"    {line}" for line in lines[-count:])
+
+
+def _share_done(name: str) -> str:
+    """" 41 %" from the stage's progress bar, if it shows one."""
+    state = last_progress(FAILED / f"{name.partition(':')[2] or name}.progress".replace("@", "-"))
+    return f" {state.split('%')[0].split()[-1]} %" if "%" in state else ""
