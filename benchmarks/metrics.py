@@ -151,7 +151,7 @@ def main() -> None:
     if not options.own:
         evidence, masks = simulate(options.images, options.size)
         softmax = 1 / (1 + np.exp(-8 * (evidence - 2.5)))  # float32: exactly 1 where it saturates
-        unbounded = np.exp(evidence) * 10  # like a sum of squared distances: heavy tail, 0.1 to 5000
+        unbounded = np.exp(evidence) * 10  # like a sum of squared distances: heavy tail, 0.03 to 2e7
         scaled = (unbounded - unbounded.min()) / (unbounded.max() - unbounded.min())
         anomalib_metrics(softmax[:1], masks[:1])  # fail early if it is missing; import outside the timing
         print(

@@ -1,6 +1,6 @@
-"""AUPRO: area under the per-region-overlap curve, exact, from one sort.
+"""AUPRO: area under the per-region-overlap curve, exact, without a loop over thresholds.
 
-Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, section 5.1.2. At a threshold t,
+Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021. At a threshold t,
 
     FPR(t) = share of all normal pixels of the split, in normal and in anomalous images, with score >= t
     PRO(t) = mean over the defect regions of the share of the region's pixels with score >= t

@@ -72,7 +72,7 @@ def _image_ranked(scores: np.ndarray, labels: np.ndarray) -> dict:
 
 
 def _pixel_ranked(maps: np.ndarray, masks: np.ndarray | None) -> dict:
-    """The pixel and region metrics from one sort of the maps."""
+    """The pixel and region metrics, or why there are none."""
     keys = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle")
     reason = NO_MASKS if masks is None else undefined_reason(masks, "pixel")
     if reason:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import ipywidgets
 import matplotlib.pyplot as plt
-from IPython.display import display
 from matplotlib.figure import Figure
 
 from anomaly_lib.data import Sample, read_mask, read_rgb
 from anomaly_lib.reporting.figures import outline
+from anomaly_lib.widgets.picture import picture_with_controls
 
 
 def sample_figure(sample: Sample, show_outline: bool = True) -> Figure:
@@ -24,13 +24,12 @@ def sample_figure(sample: Sample, show_outline: bool = True) -> Figure:
 
 def browse(samples: Sequence[Sample]) -> ipywidgets.VBox:
     """A slider over the samples and a switch for the outline; both work with the arrow and space keys."""
-    position = ipywidgets.IntSlider(0, 0, len(samples) - 1, description="image", continuous_update=False)
-    outlined = ipywidgets.Checkbox(True, description="outline of the defect")
+    controls = {
+        "position": ipywidgets.IntSlider(0, 0, len(samples) - 1, description="image", continuous_update=False),
+        "show_outline": ipywidgets.Checkbox(True, description="outline of the defect"),
+    }
 
-    def show(position: int, outlined: bool) -> None:
-        figure = sample_figure(samples[position], outlined)
-        display(figure)
-        plt.close(figure)
+    def draw(position: int, show_outline: bool) -> Figure:
+        return sample_figure(samples[position], show_outline)
 
-    picture = ipywidgets.interactive_output(show, {"position": position, "outlined": outlined})
-    return ipywidgets.VBox([ipywidgets.HBox([position, outlined]), picture])
+    return picture_with_controls(draw, controls, "the chosen test image, its defect outlined")

@@ -3,11 +3,11 @@
 import ipywidgets
 import matplotlib.pyplot as plt
 import torch
-from IPython.display import display
 from matplotlib.figure import Figure
 
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import perlin_noise
+from anomaly_lib.widgets.picture import picture_with_controls
 
 SIZE = 192  # pixels; small enough to answer at once
 
@@ -35,9 +35,4 @@ def perlin_studio() -> ipywidgets.VBox:
         "threshold": ipywidgets.FloatSlider(0.5, min=-0.5, max=0.9, step=0.05, description="threshold"),
     }
 
-    def show(**values) -> None:
-        figure = perlin_figure(**values)
-        display(figure)
-        plt.close(figure)
-
-    return ipywidgets.VBox([*controls.values(), ipywidgets.interactive_output(show, controls)])
+    return picture_with_controls(perlin_figure, controls, "Perlin noise, and the region of it above the threshold")

@@ -1,0 +1,59 @@
+"""Fixtures shared by the tests: a tiny data set, tiny method settings, the golden vectors."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT.parent / "shared/reference/golden"
+
+# Settings with which a method trains in a second or two. A new method adds its line here.
+TINY_SETTINGS = {
+    "dfr": {"image_size": 64, "feature_size": 16, "layers": ["stage0", "stage2"], "epochs": 4, "batch": 128},
+}
+
+
+def pytest_configure():
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root."""
+    return ROOT
+
+
+@pytest.fixture
+def golden():
+    """What the authors' code returns on fixed weights; absent outside the developers' workplace."""
+    if not (GOLDEN / "golden.npz").is_file():
+        pytest.skip("golden vectors are not beside this checkout")
+    return np.load(GOLDEN / "golden.npz")
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """A data folder with the category 'dots': noisy grey images of 64 pixels; its defect is a bright square."""
+    data = tmp_path_factory.mktemp("tiny") / "data"
+    rng = np.random.default_rng(0)
+    for split, count in (("train/good", 10), ("test/good", 4), ("test/square", 4)):
+        for index in range(count):
+            image = rng.normal(110, 12, (64, 64, 3))
+            if split == "test/square":
+                top, left = rng.integers(8, 40, 2)
+                image[top : top + 14, left : left + 14] += 100
+                mask = np.zeros((64, 64), np.uint8)
+                mask[top : top + 14, left : left + 14] = 255
+                _save(mask, data / f"dots/ground_truth/square/{index:03d}_mask.png")
+            _save(image.clip(0, 255).astype(np.uint8), data / f"dots/{split}/{index:03d}.png")
+    return data
+
+
+def _save(pixels: np.ndarray, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(file)

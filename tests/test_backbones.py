@@ -1,0 +1,104 @@
+"""Backbones: pretrained weights that really are pretrained, and refusals that say what to do."""
+
+import pytest
+import torch
+from torch import nn
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.methods.backbones import BACKBONES, Backbone
+
+
+@pytest.fixture(scope="module")
+def vgg19_weights(tmp_path_factory):
+    """Random VGG19 features in torchvision's naming: {features.0.weight, ...}."""
+    torch.manual_seed(0)
+    state, width_in = {}, 3
+    for path, width in zip(
+        [layer for layer in BACKBONES["vgg19"].layers.values()], [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8, strict=True
+    ):
+        index = int(path.split(".")[1]) - 1
+        convolution = nn.Conv2d(width_in, width, 3)
+        state |= {f"features.{index}.{name}": tensor for name, tensor in convolution.state_dict().items()}
+        width_in = width
+    file = tmp_path_factory.mktemp("weights") / "vgg19.pth"
+    torch.save(state, file)
+    return file
+
+
+def test_packaged_weights_load_in_order_and_are_not_random():
+    layers = ["stage0", "stage1", "stage2", "stage3", "stage4"]
+    outputs = Backbone("tf_efficientnet_lite0", layers)(torch.rand(2, 3, 64, 64))
+    assert [tuple(output.shape[1:]) for output in outputs] == [
+        (16, 32, 32),
+        (24, 16, 16),
+        (40, 8, 8),
+        (80, 4, 4),
+        (112, 4, 4),
+    ]
+    again = Backbone("tf_efficientnet_lite0", layers)(torch.full((1, 3, 64, 64), 0.5))
+    # a fixed number of the pretrained network: random weights, or keys zipped in another order, give another one
+    assert again[4].abs().mean().item() == pytest.approx(PRETRAINED_MEAN, rel=1e-3)
+
+
+PRETRAINED_MEAN = 4.9255
+
+
+def test_vgg19_has_the_sixteen_relus_of_dfr(vgg19_weights):
+    backbone = Backbone("vgg19", BACKBONES["vgg19"].layers, str(vgg19_weights), reflect=True)
+    outputs = backbone(torch.rand(1, 3, 32, 32))
+    assert [output.shape[1] for output in outputs] == [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
+    assert [output.shape[2] for output in outputs] == [32] * 2 + [16] * 2 + [8] * 4 + [4] * 4 + [2] * 4
+    assert all((output >= 0).all() for output in outputs)
+
+
+def test_reflection_padding_changes_the_border_and_nothing_else(vgg19_weights):
+    image = torch.rand(1, 3, 32, 32)
+    reflected, zero = (Backbone("vgg19", ["relu1_1"], str(vgg19_weights), r)(image)[0] for r in (True, False))
+    assert torch.equal(reflected[..., 1:-1, 1:-1], zero[..., 1:-1, 1:-1])
+    assert not torch.equal(reflected[..., 0, :], zero[..., 0, :])
+
+
+def test_it_stays_frozen_and_in_evaluation_mode():
+    backbone = Backbone("tf_efficientnet_lite0", ["stage0"]).train()
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    assert not any(module.training for module in backbone.modules())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("vgg91", ["relu1_1"]), "unknown backbone 'vgg91': did you mean 'vgg19'?"),
+        (("tf_efficientnet_lite0", ["stage9"]), "has no layer 'stage9': did you mean"),
+        (("vgg19", ["relu1_1"], "nowhere.pth"), "nowhere.pth: no such weight file"),
+    ],
+)
+def test_refusals_name_the_remedy(arguments, message):
+    with pytest.raises(InputError) as caught:
+        Backbone(*arguments)
+    assert message in str(caught.value)
+
+
+def test_foreign_or_dangerous_weight_files_are_refused(tmp_path, vgg19_weights):
+    with pytest.raises(InputError, match="not weights of tf_efficientnet_lite0"):
+        Backbone("tf_efficientnet_lite0", ["stage0"], str(vgg19_weights))
+    evil = tmp_path / "evil.pth"
+    torch.save({"a": _Runs()}, evil)
+    with pytest.raises(InputError, match="cannot be read as weights"):
+        Backbone("vgg19", ["relu1_1"], str(evil))
+
+
+class _Runs:
+    def __reduce__(self):
+        return (print, ("this must never run",))
+
+
+def test_without_network_a_missing_download_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("timm.create_model", _offline)
+    with pytest.raises(InputError, match="set 'weights' to a local file"):
+        Backbone("wide_resnet50_2", ["layer1"])
+
+
+def _offline(*arguments, **keywords):
+    raise ConnectionError("no network")
