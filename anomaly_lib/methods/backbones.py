@@ -70,9 +70,9 @@ class Backbone(nn.Module):
         super().__init__()
         spec = _spec(name)
         self.name, self.layers = name, tuple(layers)
-        unknown = [layer for layer in self.layers if layer not in spec.layers]
-        if unknown or not self.layers:
-            raise InputError(f"backbone {name} has no layer {unknown[:1]}: {nearest(str(unknown[:1]), spec.layers)}")
+        for layer in self.layers:
+            if layer not in spec.layers:
+                raise InputError(f"backbone {name} has no layer '{layer}': {nearest(layer, spec.layers)}")
         self.network = _load_network(name, weights)
         if reflect:
             _pad_by_reflection(self.network)

@@ -22,6 +22,7 @@ from anomaly_lib.methods.base import Method as BaseMethod
 from anomaly_lib.methods.base import ScoreMaps
 from anomaly_lib.methods.dfr.cache import FeatureCache
 from anomaly_lib.methods.dfr.features import RegionalFeatures
+from anomaly_lib.methods.dfr.location import LocationScale, location_scale
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size
@@ -46,7 +47,7 @@ class Method(BaseMethod):
         backbone = Backbone(params.backbone, params.layers, params.weights, params.reflect_padding)
         self.features = RegionalFeatures(backbone, params.image_size, params.feature_size, params.resize)
         self.features.to(self.device)
-        self.model: nn.ModuleDict | None = None  # "space" and "autoencoder", once fitted or loaded
+        self.model: nn.ModuleDict | None = None  # "space", "autoencoder" and "location", once fitted or loaded
 
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
         self._check(normals)
@@ -57,14 +58,17 @@ class Method(BaseMethod):
                 cache.vectors[start * grid : start * grid + len(rows)] = rows
             self._build(cache.draw(STATISTICS_LOCATIONS, generator(self.seed, "dfr", "statistics")))
             task = self._task(cache, params_hash(self.params) + _digest(normals))
-            return train(task, work / "training.pt" if work else None, progress)
+            history = train(task, work / "training.pt" if work else None, progress)
+            if self.params.location_prior is not None:
+                self._fit_location_scale(cache, self.params.location_prior)
+        return history
 
     def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
         self._check(images)
         size, sigma = self.params.image_size, self.params.smoothing_sigma
         maps = torch.empty(len(images), size, size)
         for start, features in self._batches(images, "DFR scores", progress):
-            errors = upsampled(reconstruction_error(*self._reconstructed(features)), size)
+            errors = upsampled(self._scaled_errors(features), size)
             maps[start : start + len(errors)] = smoothed(errors, sigma).cpu()
         return ScoreMaps(maps, maps.amax(dim=(1, 2)))
 
@@ -126,7 +130,20 @@ class Method(BaseMethod):
 
     def _assemble(self, space: FeatureSpace, latent: int) -> None:
         autoencoder = FeatureAutoencoder(sum(self.features.channels), latent, self.params.batch_norm)
-        self.model = nn.ModuleDict({"space": space, "autoencoder": autoencoder}).to(self.device).eval()
+        location = LocationScale(self.params.feature_size)
+        parts = {"space": space, "autoencoder": autoencoder, "location": location}
+        self.model = nn.ModuleDict(parts).to(self.device).eval()
+
+    def _fit_location_scale(self, cache: FeatureCache, prior: float) -> None:
+        grid = self.params.feature_size
+        images = rearrange(cache.vectors, "(n h w) c -> n c h w", h=grid, w=grid)
+        chunks = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
+        errors = [reconstruction_error(*self._reconstructed(chunk.to(self.device))) for chunk in chunks]
+        self._fitted()["location"].scale.copy_(location_scale(torch.cat(errors), prior))
+
+    def _scaled_errors(self, features: Tensor) -> Tensor:
+        """Mean squared error of each place, in units of what is normal there, (N, g, g)."""
+        return self._fitted()["location"](reconstruction_error(*self._reconstructed(features)))
 
     @torch.no_grad()
     def _reconstructed(self, features: Tensor) -> tuple[Tensor, Tensor]:

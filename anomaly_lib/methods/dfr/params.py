@@ -19,6 +19,7 @@ OFFICIAL = {
     "batch": 4 * 64 * 64,  # the locations of four images
     "learning_rate": 1e-4,
     "schedule": "constant",
+    "location_prior": None,
     "smoothing_sigma": 0.0,
 }
 
@@ -62,6 +63,8 @@ class Params(MethodParams):
     """Largest rate of Adam (authors' code: 1e-4)."""
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     """Learning-rate schedule (authors' code: constant)."""
+    location_prior: Annotated[float, Field(ge=0)] | None = 20.0
+    """Divide the map by the normal error of each place, drawn towards the mean as if by so many images; null for not."""
     smoothing_sigma: Annotated[float, Field(ge=0)] = 4.0
     """Gaussian smoothing of the map in pixels, 0 for none (authors' code: none)."""
     memory_gigabytes: Annotated[float, Field(gt=0)] = 4.0
