@@ -61,7 +61,9 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
         return []
     # a stage is a process of its own; the worker's threads only wait for it
     with (
-        config.set({"distributed.worker.memory.terminate": False, "distributed.admin.low-level-log-length": 10}),
+        config.set(
+            {"distributed.worker.memory.terminate": False, "distributed.admin.low-level-log-length": 10}
+        ),
         LocalCluster(
             n_workers=1,
             threads_per_worker=jobs or os.cpu_count() or 1,
@@ -73,7 +75,9 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
     ):
         futures = {}
         for name in graph:  # in topological order
-            futures[name] = client.submit(_run_stage, name, [futures[d] for d in graph[name]], key=name, pure=False)
+            futures[name] = client.submit(
+                _run_stage, name, [futures[d] for d in graph[name]], key=name, pure=False
+            )
         _watch(futures, board)
     return board.failed + board.skipped
 
@@ -116,7 +120,9 @@ def _run_stage(name: str, dependencies: list) -> str:
     environment = os.environ | {"PATH": binaries + os.pathsep + os.environ["PATH"]}
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
     with log_file(name).open("wb") as log:
-        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+        code = subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
+        ).returncode
     if code:
         raise StageFailed(name)
     return name
@@ -175,6 +181,6 @@ def _last_lines(file: Path, count: int = 6) -> str:
 
 
 def _share_done(name: str) -> str:
-    """" 41 %" from the stage's progress bar, if it shows one."""
+    """ " 41 %" from the stage's progress bar, if it shows one."""
     state = last_progress(FAILED / f"{name.partition(':')[2] or name}.progress".replace("@", "-"))
     return f" {state.split('%')[0].split()[-1]} %" if "%" in state else ""

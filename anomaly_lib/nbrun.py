@@ -11,6 +11,8 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -124,35 +126,33 @@ def _write(notebook, output: Path) -> None:
     temporary.replace(output)
 
 
-class _shown_progress:  # noqa: N801  used like a function
-    """Show what the notebook's progress bars write to ``file`` on this process's stderr."""
+@contextmanager
+def _shown_progress(file: Path) -> Iterator[None]:
+    """While the notebook runs, show what its progress bars write to ``file`` on this process's stderr."""
+    file.write_text("")
+    os.environ[PROGRESS_FILE] = str(file.resolve())
+    done = threading.Event()
+    follower = threading.Thread(target=_follow, args=(file, done), daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        done.set()
+        follower.join()
+        file.unlink(missing_ok=True)
 
-    def __init__(self, file: Path):
-        self.file = file
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self._follow, daemon=True)
 
-    def __enter__(self):
-        self.file.write_text("")
-        os.environ[PROGRESS_FILE] = str(self.file.resolve())
-        self.thread.start()
-
-    def __exit__(self, *exception):
-        self.done.set()
-        self.thread.join()
-        self.file.unlink(missing_ok=True)
-
-    def _follow(self):
-        # a terminal gets every change, a log one line in half a minute
-        pause, end = (0.3, "\r") if sys.stderr.isatty() else (30, "\n")
-        shown = ""
-        while not self.done.wait(pause):
-            newest = last_progress(self.file)
-            if newest and newest != shown:
-                shown = newest
-                print(newest.ljust(100), end=end, file=sys.stderr, flush=True)
-        if shown and end == "\r":
-            print(" " * 100, end=end, file=sys.stderr, flush=True)
+def _follow(file: Path, done: threading.Event) -> None:
+    # a terminal gets every change, a log one line in half a minute
+    pause, end = (0.3, "\r") if sys.stderr.isatty() else (30, "\n")
+    shown = ""
+    while not done.wait(pause):
+        newest = last_progress(file)
+        if newest and newest != shown:
+            shown = newest
+            print(newest.ljust(100), end=end, file=sys.stderr, flush=True)
+    if shown and end == "\r":
+        print(" " * 100, end=end, file=sys.stderr, flush=True)
 
 
 def last_progress(file: Path) -> str:

@@ -131,7 +131,10 @@ def parse_params(raw: Any) -> Params:
     methods = raw.get("methods")
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
-    typed = {name: _validated(params_class(name), section or {}, ["methods", name]) for name, section in methods.items()}
+    typed = {
+        name: _validated(params_class(name), section or {}, ["methods", name])
+        for name, section in methods.items()
+    }
     return _validated(Params, raw | {"methods": typed}, [])
 
 

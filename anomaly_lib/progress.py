@@ -15,12 +15,17 @@ PROGRESS_FILE = "ANOMALY_PROGRESS"
 
 
 def progress_bar(
-    iterable: Iterable | None = None, *, description: str, total: int | None = None, initial: int = 0, show: bool = True
+    iterable: Iterable | None = None,
+    *,
+    description: str,
+    total: int | None = None,
+    initial: int = 0,
+    show: bool = True,
 ) -> auto_tqdm:
     """A tqdm bar; with ``show=False`` silent. Close it, or use it in a ``with`` statement or a loop."""
     options = {"desc": description, "total": total, "initial": initial, "disable": not show}
     file = os.environ.get(PROGRESS_FILE)
     if file and show:
         # line buffered and truncated: only the newest bar is of interest
-        return plain_tqdm(iterable, **options, file=Path(file).open("w", buffering=1), ncols=100)  # noqa: SIM115
+        return plain_tqdm(iterable, **options, file=Path(file).open("w", buffering=1), ncols=100)
     return auto_tqdm(iterable, **options)

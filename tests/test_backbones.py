@@ -14,7 +14,9 @@ def vgg19_weights(tmp_path_factory):
     torch.manual_seed(0)
     state, width_in = {}, 3
     for path, width in zip(
-        [layer for layer in BACKBONES["vgg19"].layers.values()], [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8, strict=True
+        [layer for layer in BACKBONES["vgg19"].layers.values()],
+        [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8,
+        strict=True,
     ):
         index = int(path.split(".")[1]) - 1
         convolution = nn.Conv2d(width_in, width, 3)

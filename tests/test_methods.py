@@ -92,7 +92,9 @@ def test_bad_input_gets_one_clear_line(fitted, test_split):
         make(fitted.name).score(test_split[0])
 
 
-@pytest.mark.parametrize("damage", ["no folder", "no tensors", "torn tensors", "other tensors", "torn record", "old format"])
+@pytest.mark.parametrize(
+    "damage", ["no folder", "no tensors", "torn tensors", "other tensors", "torn record", "old format"]
+)
 def test_a_damaged_model_is_refused_in_one_line(fitted, tmp_path, damage):
     save_model(tmp_path, fitted, "dots", THRESHOLDS)
     tensors, record = tmp_path / "model.safetensors", tmp_path / "model.json"

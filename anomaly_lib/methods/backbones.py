@@ -132,7 +132,9 @@ def _load_network(name: str, weights: str | None) -> nn.Module:
     needed = {key for key in wanted if key.startswith(_feature_prefixes(name))}
     misfits = [key for key in sorted(needed) if key not in state or state[key].shape != wanted[key].shape]
     if misfits:
-        raise InputError(f"{weights}: these are not weights of {name} ('{misfits[0]}' is missing or of another shape)")
+        raise InputError(
+            f"{weights}: these are not weights of {name} ('{misfits[0]}' is missing or of another shape)"
+        )
     network.load_state_dict({key: state[key] for key in needed}, strict=False)
     return network
 

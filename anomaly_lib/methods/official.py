@@ -30,5 +30,7 @@ def load_dfr(file: str | Path) -> FeatureAutoencoder:
         )
         autoencoder.load_state_dict(state)
     except (KeyError, AttributeError, RuntimeError):
-        raise InputError(f"{file}: not an autoencoder of DFR; the authors' file is called autoencoder.pth") from None
+        raise InputError(
+            f"{file}: not an autoencoder of DFR; the authors' file is called autoencoder.pth"
+        ) from None
     return autoencoder.eval()

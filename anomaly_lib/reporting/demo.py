@@ -45,12 +45,15 @@ def frame(demo: DemoImage, panel_size: int, headline: str) -> Image.Image:
     width = 4 * panel_size + 5 * GAP
     canvas = Image.new("RGB", (width, panel_size + TITLE_HEIGHT + FOOTER_HEIGHT), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    for index, (panel, title) in enumerate(zip(panels, ("input", "truth", "anomaly map", "above threshold"), strict=True)):
+    for index, (panel, title) in enumerate(
+        zip(panels, ("input", "truth", "anomaly map", "above threshold"), strict=True)
+    ):
         left = GAP + index * (panel_size + GAP)
         canvas.paste(panel.resize((panel_size, panel_size), Image.Resampling.BILINEAR), (left, TITLE_HEIGHT))
         draw.text((left + 2, 2), title, fill="black", font=font)
     colour = ANOMALOUS_COLOUR if demo.decision == "anomalous" else NORMAL_COLOUR
-    words = f"{headline} · {demo.label}: score {demo.score:.3g}, threshold {demo.threshold:.3g} → {demo.decision}"
+    side = "at or above" if demo.decision == "anomalous" else "below"
+    words = f"{headline} · {demo.label}: score {demo.score:.3g} {side} {demo.threshold:.3g}, {demo.decision}"
     draw.text((GAP + 2, TITLE_HEIGHT + panel_size + 5), words, fill=colour, font=font)
     return canvas
 
@@ -60,7 +63,9 @@ def save_gif(frames: Sequence[Image.Image], file: Path, seconds_per_frame: float
     file.parent.mkdir(parents=True, exist_ok=True)
     for colours in (128, 64, 32, 16):
         indexed = [picture.quantize(colours, dither=Image.Dither.NONE) for picture in frames]
-        indexed[0].save(file, save_all=True, append_images=indexed[1:], duration=int(seconds_per_frame * 1000), loop=0)
+        indexed[0].save(
+            file, save_all=True, append_images=indexed[1:], duration=int(seconds_per_frame * 1000), loop=0
+        )
         if file.stat().st_size < LARGEST_GIF:
             break
     return file

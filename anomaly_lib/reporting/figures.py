@@ -18,7 +18,9 @@ from anomaly_lib.reporting.style import (
 )
 
 
-def contact_sheet(images: np.ndarray, titles: Sequence[str], masks: np.ndarray | None = None, columns: int = 6) -> Figure:
+def contact_sheet(
+    images: np.ndarray, titles: Sequence[str], masks: np.ndarray | None = None, columns: int = 6
+) -> Figure:
     """Images (N, 3, H, W) in a grid, outlined by their masks (N, H, W) where given."""
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.5 * columns, 1.7 * rows), squeeze=False)
@@ -57,8 +59,19 @@ def area_histogram(areas: dict[str, Sequence[float]]) -> Figure:
     every = np.concatenate([np.asarray(values) for values in areas.values()])
     bins = np.geomspace(every.min() * 0.9, every.max() * 1.1, 15) * 100
     colours = plt.get_cmap("cividis")(np.linspace(0, 0.95, len(areas)))
-    axis.hist([np.asarray(v) * 100 for v in areas.values()], bins=bins, stacked=True, color=colours, label=list(areas))
-    axis.set(xscale="log", xlabel="defect area, % of the image", ylabel="test images", title="How large are the defects?")
+    axis.hist(
+        [np.asarray(v) * 100 for v in areas.values()],
+        bins=bins,
+        stacked=True,
+        color=colours,
+        label=list(areas),
+    )
+    axis.set(
+        xscale="log",
+        xlabel="defect area, % of the image",
+        ylabel="test images",
+        title="How large are the defects?",
+    )
     axis.legend(title="defect type")
     return figure
 
@@ -88,7 +101,9 @@ def score_histogram(scores: np.ndarray, labels: np.ndarray, threshold: float, ti
     return figure
 
 
-def map_rows(images: np.ndarray, maps: np.ndarray, masks: np.ndarray | None, titles: Sequence[str], thresholds: dict) -> Figure:
+def map_rows(
+    images: np.ndarray, maps: np.ndarray, masks: np.ndarray | None, titles: Sequence[str], thresholds: dict
+) -> Figure:
     """One row an image: input with the true outline, anomaly map on the fixed scale, input with the found outline."""
     figure, axes = plt.subplots(len(images), 3, figsize=(6.6, 2.1 * len(images)), squeeze=False)
     shown = on_fixed_scale(maps, thresholds)

@@ -15,7 +15,10 @@ from anomaly_lib.reporting.results import METRICS, run_key, table
 def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
     """The whole report as Markdown; pictures are linked by paths from the report's folder."""
     parts = [_header(rows, params, stamp)]
-    parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
+    parts += [
+        f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}"
+        for m in METRICS
+    ]
     parts += [_reasons(rows), _pictures(rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -25,7 +28,9 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
     shown = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
     categories = list(dict.fromkeys(row["category"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown), 0.45 * len(categories) + 1.6), sharey=True)
+    figure, axes = plt.subplots(
+        1, len(shown), figsize=(3.4 * len(shown), 0.45 * len(categories) + 1.6), sharey=True
+    )
     for axis, metric in zip(axes, shown, strict=True):
         for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
@@ -65,13 +70,17 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
     for name, section in params.methods.items():
         method = method_class(name)
         lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
-    return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
+    return "\n".join(
+        [*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"]
+    )
 
 
 def _reasons(rows: Sequence[dict]) -> str:
     """Why metrics are not defined, once for each category and metric."""
     reasons = {
-        f"* {row['category']}, {metric}: {reason}" for row in rows for metric, reason in row.get("undefined", {}).items()
+        f"* {row['category']}, {metric}: {reason}"
+        for row in rows
+        for metric, reason in row.get("undefined", {}).items()
     }
     return "## Not defined\n\n" + "\n".join(sorted(reasons)) if reasons else ""
 
@@ -85,5 +94,7 @@ def _pictures(rows: Sequence[dict]) -> str:
         f" the threshold for test images](gifs/{method}-{category}.gif)\n\n[the same without motion](gifs/{method}-{category}.png)"
         for method, category in pairs
     ]
-    return "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold.\n\n" + "\n\n".join(entries)
-
+    return (
+        "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold.\n\n"
+        + "\n\n".join(entries)
+    )

@@ -17,7 +17,7 @@ def synthesis_figure(normals: Tensor, result: Synthesised) -> Figure:
     count = len(normals)
     figure, axes = plt.subplots(count, len(STEPS), figsize=(1.9 * len(STEPS), 2.05 * count), squeeze=False)
     for index, row in enumerate(axes):
-        noise, mask = result.noise[index, 0], result.mask[index, 0]
+        noise, mask = result.noise[index, 0].numpy(), result.mask[index, 0].numpy()
         row[0].imshow(displayable(normals[index]))
         row[1].imshow(noise, cmap="cividis", vmin=-1, vmax=1)
         row[2].imshow(mask, cmap="gray", vmin=0, vmax=1)
@@ -38,7 +38,13 @@ def coverage_histogram(coverage: np.ndarray) -> Figure:
     """Shares (0 to 1) of the image that generated masks cover."""
     figure, axis = plt.subplots(figsize=(7, 3))
     axis.hist(coverage * 100, bins=np.arange(0, 20.5, 0.5), color=NORMAL_COLOUR)
-    axis.axvline(coverage.mean() * 100, color="black", linestyle="--", label=f"mean {coverage.mean() * 100:.1f} %")
-    axis.set(xlabel="share of the image inside the mask, %", ylabel="masks", title="How large are synthetic defects?")
+    axis.axvline(
+        coverage.mean() * 100, color="black", linestyle="--", label=f"mean {coverage.mean() * 100:.1f} %"
+    )
+    axis.set(
+        xlabel="share of the image inside the mask, %",
+        ylabel="masks",
+        title="How large are synthetic defects?",
+    )
     axis.legend()
     return figure

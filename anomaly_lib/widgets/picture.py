@@ -14,7 +14,9 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 
-def picture_with_controls(draw: Callable[..., Figure], controls: dict[str, ipywidgets.Widget], alt: str) -> ipywidgets.VBox:
+def picture_with_controls(
+    draw: Callable[..., Figure], controls: dict[str, ipywidgets.Widget], alt: str
+) -> ipywidgets.VBox:
     """Controls above the figure that ``draw(**values)`` returns, drawn anew whenever a value changes.
 
     ``alt`` describes the picture to people who do not see it. The reset button restores the first values.

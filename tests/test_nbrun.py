@@ -1,0 +1,116 @@
+"""Executed notebooks: the same bytes every time, one clear line when something is wrong."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from anomaly_lib.nbrun import canonical_outputs, last_progress, main
+from anomaly_lib.nbstrip import canonical_source, strip
+from anomaly_lib.nbstrip import main as strip_main
+
+VOLATILE_CELL = """
+import sys, time, warnings
+print(object())
+print(time.time(), file=open("/dev/null", "w"))
+print("to stderr", file=sys.stderr)
+warnings.warn("a warning names its temporary file")
+number
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder to run in, with a function that writes a notebook of given cells."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(*sources, name="notebook.ipynb"):
+        parameters = new_code_cell("number = 1", metadata={"tags": ["parameters"]})
+        cells = [parameters, *(new_code_cell(source) for source in sources)]
+        nbformat.write(canonical_source(new_notebook(cells=cells)), tmp_path / name)
+        return name
+
+    return write
+
+
+def test_two_runs_give_the_same_bytes_and_parameters_arrive(workplace, tmp_path):
+    source = workplace(VOLATILE_CELL)
+    assert main([source, "first.ipynb", "number=7"]) == 0
+    assert main([source, "second.ipynb", "number=7"]) == 0
+    first = (tmp_path / "first.ipynb").read_bytes()
+    assert first == (tmp_path / "second.ipynb").read_bytes()
+    assert b"0x0" in first
+    assert str(tmp_path).encode() not in first
+    result = nbformat.read(tmp_path / "first.ipynb", 4).cells[-1].outputs[-1]
+    assert result.data["text/plain"] == "7"
+
+
+def test_progress_bars_stay_out_of_the_notebook(workplace, tmp_path):
+    bar = "from anomaly_lib.progress import progress_bar\nfor _ in progress_bar(range(3), description='bar'):\n    pass"
+    assert main([workplace(bar), "out.ipynb"]) == 0
+    assert "bar:" not in (tmp_path / "out.ipynb").read_text()
+
+
+def test_bad_input_is_one_line_and_exit_code_2(workplace, tmp_path, capsys):
+    source = workplace(
+        "from anomaly_lib.errors import InputError\nraise InputError('photo.png: torn; copy it again')"
+    )
+    assert main([source, "out.ipynb"]) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: photo.png: torn; copy it again"]
+    assert not (tmp_path / "out.ipynb").exists()
+    assert main(["nowhere.ipynb", "out.ipynb"]) == 2
+    assert main([source, "out.ipynb", "no-equals-sign"]) == 2
+
+
+def test_a_failing_cell_is_exit_code_1_and_the_notebook_is_kept_aside(workplace, tmp_path, capsys):
+    assert main([workplace("1 / 0"), "out.ipynb"]) == 1
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError" in error
+    assert "see build/failed/out.ipynb" in error
+    assert (tmp_path / "build/failed/out.ipynb").is_file()
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_widget_views_are_dropped_and_streams_are_ordered(tmp_path):
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "random"}, "text/plain": "VBox()"}
+    outputs = [
+        {"output_type": "display_data", "data": view, "metadata": {}},
+        {"output_type": "stream", "name": "stderr", "text": "later"},
+        {"output_type": "stream", "name": "stdout", "text": "first"},
+    ]
+    notebook = new_notebook(
+        cells=[new_code_cell("", outputs=[nbformat.from_dict(output) for output in outputs])]
+    )
+    cell = canonical_outputs(notebook, tmp_path).cells[0]
+    assert [output.get("name", "data") for output in cell.outputs] == ["stdout", "stderr", "data"]
+    assert list(cell.outputs[2].data) == ["text/plain"]
+
+
+@pytest.mark.parametrize(("text", "newest"), [("", ""), ("a\rb 41%\r", "b 41%"), ("a\nb\r\n", "b")])
+def test_the_newest_state_of_a_bar_is_shown(tmp_path, text, newest):
+    (tmp_path / "bar").write_text(text)
+    assert last_progress(tmp_path / "bar") == newest
+    assert last_progress(tmp_path / "nowhere") == ""
+
+
+def test_stripping_removes_all_that_execution_and_editing_leave(tmp_path):
+    cell = new_code_cell("1", execution_count=3, metadata={"collapsed": True, "tags": ["parameters"]})
+    cell["outputs"] = [nbformat.v4.new_output("stream", text="1")]
+    plain = new_notebook(
+        cells=[new_code_cell("1", metadata={"tags": ["parameters"]}), new_markdown_cell("text")]
+    )
+    used = new_notebook(cells=[cell, new_markdown_cell("text")], metadata={"widgets": {}})
+    for name, notebook in (("plain", plain), ("used", used)):
+        (tmp_path / name).mkdir()
+        nbformat.write(notebook, tmp_path / name / "a.ipynb")
+        strip(tmp_path / name, tmp_path / f"{name}-stripped")
+    assert (tmp_path / "used-stripped/a.ipynb").read_bytes() == (
+        tmp_path / "plain-stripped/a.ipynb"
+    ).read_bytes()
+    assert canonical_source(used).cells[0].metadata == {"tags": ["parameters"]}
+
+
+def test_stripping_refuses_what_is_no_notebook(tmp_path, capsys):
+    assert strip_main([str(tmp_path), str(tmp_path / "out")]) == 2
+    (tmp_path / "a.ipynb").write_text("{")
+    assert strip_main([str(tmp_path), str(tmp_path / "out")]) == 2
+    assert "a.ipynb: not a notebook" in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""Tables: averages are computed from rows, missing is missing, never 0."""
+
+import csv
+import json
+
+import pytest
+import yaml
+
+from anomaly_lib.params import parse_params
+from anomaly_lib.reporting.report import results_markdown
+from anomaly_lib.reporting.results import (
+    COLUMNS,
+    MVTEC_ORDER,
+    averages,
+    collect,
+    column_order,
+    table,
+    write_csv,
+)
+
+
+@pytest.fixture
+def params(root):
+    raw = yaml.safe_load((root / "params.yaml").read_text())
+    return parse_params(raw | {"categories": ["nut", "wood"], "seeds": [0, 1]})
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """Runs of nut with two seeds, and of wood with one."""
+    for key, value in (("dfr-nut-0", 0.9), ("dfr-nut-1", 0.7), ("dfr-wood-0", 0.6)):
+        file = tmp_path / "evaluate" / key / "metrics.json"
+        file.parent.mkdir(parents=True)
+        reasons = {"aupro_030": "the data set has no masks"}
+        file.write_text(json.dumps({"image_auroc": value, "aupro_030": None, "undefined": reasons}))
+    return tmp_path
+
+
+def test_a_cell_is_mean_and_spread_over_seeds_or_not_run(params, reports):
+    lines = table(collect(params, reports), "image_auroc").splitlines()
+    assert lines[0] == "| method | average | nut | wood |"
+    assert lines[2] == "| DFR | – | 0.800 ± 0.141 | not run |"
+
+
+def test_an_undefined_metric_says_so_and_its_reason_is_given(params, reports):
+    rows = collect(params, reports)
+    assert "| not defined |" in table(rows, "aupro_030")
+    assert "* nut, aupro_030: the data set has no masks" in results_markdown(rows, params, {"python": "3.11"})
+
+
+def test_the_average_is_over_categories_and_absent_unless_all_are_there(params, reports):
+    rows = collect(params, reports)
+    assert averages(rows)["dfr"]["image_auroc"] is None
+    complete = [row | {"image_auroc": row.get("image_auroc", 0.4)} for row in rows]
+    assert averages(complete)["dfr"]["image_auroc"] == pytest.approx((0.8 + 0.5) / 2)
+
+
+def test_the_csv_has_a_line_a_run_and_empty_fields_for_missing_numbers(params, reports, tmp_path):
+    write_csv(collect(params, reports), tmp_path / "results.csv")
+    lines = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert list(lines[0]) == list(COLUMNS)
+    assert [(line["category"], line["seed"], line["image_auroc"]) for line in lines] == [
+        ("nut", "0", "0.9"),
+        ("nut", "1", "0.7"),
+        ("wood", "0", "0.6"),
+        ("wood", "1", ""),
+    ]
+
+
+def test_mvtec_ad_has_its_textures_first_and_other_data_its_own_order():
+    assert column_order(sorted(MVTEC_ORDER)) == list(MVTEC_ORDER)
+    assert column_order(["wood", "nut"]) == ["wood", "nut"]
+
+
+def test_the_report_of_a_profile_without_runs_is_all_not_run(params, tmp_path):
+    text = results_markdown(collect(params, tmp_path), params, {"python": "3.11"})
+    assert "runs: 0 of 4" in text
+    assert "| DFR | – | not run | not run |" in text
+    assert "0.000" not in text
