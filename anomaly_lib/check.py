@@ -30,9 +30,7 @@ def run_checks() -> bool:
 
 def _python() -> str:
     if sys.version_info[:2] != (3, 11):
-        raise InputError(
-            f"{platform.python_version()} found; make the environment with Python 3.11 ('make env')"
-        )
+        raise InputError(f"{platform.python_version()} found; make the environment with Python 3.11 ('make env')")
     return f"{platform.python_version()} in {sys.prefix}"
 
 
@@ -78,9 +76,7 @@ def _kernel() -> str:
     try:
         return f"kernel python3 at {KernelSpecManager().get_kernel_spec('python3').resource_dir}"
     except NoSuchKernel:
-        raise InputError(
-            "no Jupyter kernel 'python3'; run 'python -m ipykernel install --sys-prefix'"
-        ) from None
+        raise InputError("no Jupyter kernel 'python3'; run 'python -m ipykernel install --sys-prefix'") from None
 
 
 def _data() -> str:
@@ -105,9 +101,7 @@ def _profiles() -> str:
 def _disk() -> str:
     free = shutil.disk_usage(project_root()).free / 1e9
     if free < FREE_GIGABYTES:
-        raise InputError(
-            f"{free:.1f} GB free; the pipeline needs {FREE_GIGABYTES} GB, see 'dvc gc --workspace'"
-        )
+        raise InputError(f"{free:.1f} GB free; the pipeline needs {FREE_GIGABYTES} GB, see 'dvc gc --workspace'")
     return f"{free:.0f} GB free"
 
 

@@ -21,19 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m anomaly_lib", description="Surface anomaly detection suite."
-    )
+    parser = argparse.ArgumentParser(prog="python -m anomaly_lib", description="Surface anomaly detection suite.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="is this environment complete? [OK]/[FAIL] lines with remedies")
     check.set_defaults(run=_check)
     fanout = commands.add_parser("fanout", help="run a profile's pipeline, independent stages side by side")
-    fanout.add_argument(
-        "--profile", metavar="NAME", help="a folder under profiles/; default: the root profile"
-    )
-    fanout.add_argument(
-        "--jobs", type=_positive, metavar="N", help="stages at a time; default: the number of cores"
-    )
+    fanout.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
+    fanout.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: the number of cores")
     fanout.set_defaults(run=_fanout)
     _add_data_commands(commands.add_parser("data", help="sample data, and a look at any data folder"))
     return parser
@@ -44,9 +38,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     sample = commands.add_parser("sample", help="write the procedural sample data set")
     sample.add_argument("--output", type=Path, default=Path("data"), metavar="DIR", help="default: data")
     sample.add_argument("--seed", type=int, help="another seed gives another data set")
-    sample.add_argument(
-        "--workers", type=_positive, default=1, metavar="N", help="processes; the bytes do not change"
-    )
+    sample.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes; the bytes do not change")
     sample.set_defaults(run=_data_sample)
     for name, run, purpose in (
         ("describe", _data_describe, "counts, sizes and defect areas of a data folder"),
@@ -54,9 +46,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     ):
         command = commands.add_parser(name, help=purpose)
         command.add_argument("data", type=Path, metavar="DIR", help="folder of categories in MVTec shape")
-        command.add_argument(
-            "--category", action="append", metavar="C", help="only this one; may be repeated"
-        )
+        command.add_argument("--category", action="append", metavar="C", help="only this one; may be repeated")
         command.set_defaults(run=run)
 
 

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +18,8 @@ from anomaly_lib.nbrun import FAILED, last_progress
 from anomaly_lib.params import project_root
 
 LOGS = Path("build/logs")
-
-
-class StageFailed(Exception):
-    """A stage's command did not succeed; the argument is the stage's name."""
+WIDTH = 150
+CLEAR = "\r" + " " * WIDTH + "\r"
 
 
 @dataclass
@@ -34,6 +31,17 @@ class Board:
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+
+    def settle(self, name: str, outcome: str) -> str:
+        """Move a finished stage to its list; return one line about it."""
+        self.waiting.discard(name)
+        started = self.running.pop(name, time.monotonic())
+        getattr(self, outcome).append(name)
+        if outcome == "failed":
+            return f"failed   {name}; the end of {log_file(name)}:\n{_last_lines(log_file(name))}"
+        if outcome == "skipped":
+            return f"skipped  {name}, since a stage that it needs is not done"
+        return f"done     {name}  {time.monotonic() - started:.0f} s"
 
     def line(self) -> str:
         """One line: stages done, running (with the state of their progress bars) and left."""
@@ -61,9 +69,7 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
         return []
     # a stage is a process of its own; the worker's threads only wait for it
     with (
-        config.set(
-            {"distributed.worker.memory.terminate": False, "distributed.admin.low-level-log-length": 10}
-        ),
+        config.set({"distributed.worker.memory.terminate": False, "distributed.admin.low-level-log-length": 10}),
         LocalCluster(
             n_workers=1,
             threads_per_worker=jobs or os.cpu_count() or 1,
@@ -75,9 +81,7 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
     ):
         futures = {}
         for name in graph:  # in topological order
-            futures[name] = client.submit(
-                _run_stage, name, [futures[d] for d in graph[name]], key=name, pure=False
-            )
+            futures[name] = client.submit(_run_stage, name, [futures[d] for d in graph[name]], key=name, pure=False)
         _watch(futures, board)
     return board.failed + board.skipped
 
@@ -113,19 +117,17 @@ def stale_stages(pipeline: str) -> dict[str, list[str]]:
         raise InputError(f"{pipeline}: {error}") from None
 
 
-def _run_stage(name: str, dependencies: list) -> str:
-    """Run one stage, its output in a log file. ``dependencies`` only makes Dask wait for them."""
+def _run_stage(name: str, dependencies: list[str]) -> str:
+    """Run one stage, its output in a log file; "done", "failed", or "skipped" when a dependency was not done."""
+    if any(outcome != "done" for outcome in dependencies):
+        return "skipped"
     LOGS.mkdir(parents=True, exist_ok=True)
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": binaries + os.pathsep + os.environ["PATH"]}
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
     with log_file(name).open("wb") as log:
-        code = subprocess.run(
-            command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
-        ).returncode
-    if code:
-        raise StageFailed(name)
-    return name
+        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
+    return "failed" if done.returncode else "done"
 
 
 def log_file(name: str) -> Path:
@@ -140,39 +142,16 @@ def _watch(futures: dict, board: Board) -> None:
         log_file(name).unlink(missing_ok=True)
     while board.waiting or board.running:
         time.sleep(0.5)
-        for name in _started(board):
+        for name in [name for name in board.waiting if log_file(name).exists()]:
             board.waiting.remove(name)
             board.running[name] = time.monotonic()
-        for name in [name for name, future in futures.items() if future.done() and not _settled(board, name)]:
-            _settle(name, futures[name], board, live)
+        for name in [name for name in (*board.running, *board.waiting) if futures[name].done()]:
+            news = board.settle(name, futures[name].result())
+            print(f"{CLEAR if live else ''}{news}", file=sys.stderr, flush=True)
+            if not live:
+                print(board.line(), file=sys.stderr, flush=True)
         if live:
-            print(f"\r{board.line()[:150]:<150}", end="", file=sys.stderr, flush=True)
-
-
-def _started(board: Board) -> Iterable[str]:
-    return [name for name in board.waiting if log_file(name).exists()]
-
-
-def _settled(board: Board, name: str) -> bool:
-    return name in board.done or name in board.failed or name in board.skipped
-
-
-def _settle(name: str, future, board: Board, live: bool) -> None:
-    """Move a finished stage to its list and say so in one line."""
-    board.waiting.discard(name)
-    started = board.running.pop(name, None)
-    if future.status == "finished":
-        board.done.append(name)
-        news = f"done     {name}  {time.monotonic() - started:.0f} s" if started else f"done     {name}"
-    elif str(future.exception()) == name:
-        board.failed.append(name)
-        news = f"FAILED   {name}; its output is in {log_file(name)}:\n{_last_lines(log_file(name))}"
-    else:
-        board.skipped.append(name)
-        news = f"skipped  {name}, since {future.exception()} failed"
-    print(("\r" + " " * 150 + "\r" if live else "") + news, file=sys.stderr, flush=True)
-    if not live:
-        print(board.line(), file=sys.stderr, flush=True)
+            print(f"{CLEAR}{board.line()[:WIDTH]}", end="", file=sys.stderr, flush=True)
 
 
 def _last_lines(file: Path, count: int = 6) -> str:

@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -104,18 +105,19 @@ def _execute(source: Path, draft: Path, parameters: dict):
     import papermill
     from traitlets.config import Config
 
-    return papermill.execute_notebook(
-        str(source),
-        str(draft),
-        parameters,
-        progress_bar=False,
-        cwd=str(Path.cwd()),
-        record_timing=False,
-        coalesce_streams=True,
-        kernel_name="python3",
-        # sockets in the file system: two notebooks side by side cannot race for a port
-        config=Config({"KernelManager": {"transport": "ipc"}}),
-    )
+    # Sockets in a folder of this run's own: side by side, notebooks can race for a port, or for a socket's name.
+    with tempfile.TemporaryDirectory(prefix="nbrun-") as sockets:
+        return papermill.execute_notebook(
+            str(source),
+            str(draft),
+            parameters,
+            progress_bar=False,
+            cwd=str(Path.cwd()),
+            record_timing=False,
+            coalesce_streams=True,
+            kernel_name="python3",
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+        )
 
 
 def _write(notebook, output: Path) -> None:

@@ -132,8 +132,7 @@ def parse_params(raw: Any) -> Params:
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
     typed = {
-        name: _validated(params_class(name), section or {}, ["methods", name])
-        for name, section in methods.items()
+        name: _validated(params_class(name), section or {}, ["methods", name]) for name, section in methods.items()
     }
     return _validated(Params, raw | {"methods": typed}, [])
 

@@ -66,9 +66,7 @@ def peak_memory(function) -> float:
         return float("nan")
 
     def kilobytes(field: str) -> int:
-        return next(
-            int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(field)
-        )
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(field))
 
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
@@ -128,9 +126,7 @@ def own_costs(images: int, size: int, repeats: int) -> None:
         "f1_max": lambda: evaluation.f1_max(maps, masks),
         "f1_at": lambda: evaluation.f1_at(maps, masks, 2.0),
         "quantile_threshold": lambda: evaluation.quantile_threshold(maps, 0.005),
-        "evaluate": lambda: evaluation.evaluate(
-            scores, labels, maps, masks, image_threshold=4.0, pixel_threshold=2.0
-        ),
+        "evaluate": lambda: evaluation.evaluate(scores, labels, maps, masks, image_threshold=4.0, pixel_threshold=2.0),
     }
     print(f"\n{images} x {size} x {size} float32 maps, {maps.nbytes / MEBIBYTE:.0f} MiB")
     print(f"{'function':<20}{'seconds':>9}{'peak MiB':>10}{'bytes/pixel':>13}{'x maps':>8}")

@@ -14,7 +14,7 @@ def vgg19_weights(tmp_path_factory):
     torch.manual_seed(0)
     state, width_in = {}, 3
     for path, width in zip(
-        [layer for layer in BACKBONES["vgg19"].layers.values()],
+        list(BACKBONES["vgg19"].layers.values()),
         [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8,
         strict=True,
     ):

@@ -84,8 +84,7 @@ def test_check_prints_failures_with_their_remedy_and_goes_on(monkeypatch, capsys
 
 
 def test_looking_at_data_does_not_wait_for_torch(tiny_data):
-    program = "import sys; from anomaly_lib.cli import main; main(['data', 'validate', sys.argv[1]]); print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tiny_data)], capture_output=True, text=True, check=True
-    )
+    run = "import sys; from anomaly_lib.cli import main; main(['data', 'validate', sys.argv[1]])"
+    program = f"{run}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program, str(tiny_data)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"

@@ -37,9 +37,7 @@ def data(tmp_path) -> Path:
     save(grey, nut / "test/chip/0.png")
     truth = nut / "ground_truth/rust"
     save(mask(10, (0, 0)), truth / "0_mask.png")
-    save(
-        mask(10, (0, 0), (1, 1), (9, 9)), truth / "1_mask.png"
-    )  # the first two touch at a corner: one region
+    save(mask(10, (0, 0), (1, 1), (9, 9)), truth / "1_mask.png")  # the first two touch at a corner: one region
     save(mask(10, *((row, column) for row in range(5) for column in range(10))), truth / "2_mask.png")
     return tmp_path
 

@@ -51,11 +51,7 @@ def locked(root):
 @pytest.fixture(scope="module")
 def conda_lines(root):
     """The lines of environment.yml that pin a package of the Python registry."""
-    return [
-        line
-        for line in (root / "environment.yml").read_text().splitlines()
-        if re.match(r"    - [\w-]+==", line)
-    ]
+    return [line for line in (root / "environment.yml").read_text().splitlines() if re.match(r"    - [\w-]+==", line)]
 
 
 def test_the_lock_holds_every_requirement_with_a_hash(root, wanted, locked):
@@ -91,9 +87,7 @@ def test_every_dependency_is_used(root, wanted):
     text = "\n".join(file.read_text() for file in files)
     for name in set(wanted) - PROGRAMS:
         module = IMPORT_NAMES.get(name, name)
-        assert re.search(rf"^\W*(import|from) {module}\b", text, re.MULTILINE), (
-            f"{name} is not imported anywhere"
-        )
+        assert re.search(rf"^\W*(import|from) {module}\b", text, re.MULTILINE), f"{name} is not imported anywhere"
 
 
 def test_no_requirement_is_missing(root, wanted):
@@ -105,9 +99,5 @@ def test_no_requirement_is_missing(root, wanted):
         modules |= set(re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.MULTILINE))
     known = {IMPORT_NAMES.get(name, name) for name in wanted}
     # IPython comes with ipykernel, jupyter_client with jupyterlab, traitlets and dask with theirs
-    allowed = (
-        known
-        | set(sys.stdlib_module_names)
-        | {"anomaly_lib", "IPython", "jupyter_client", "traitlets", "dask"}
-    )
+    allowed = known | set(sys.stdlib_module_names) | {"anomaly_lib", "IPython", "jupyter_client", "traitlets", "dask"}
     assert modules <= allowed

@@ -45,9 +45,7 @@ def test_a_category_is_loaded_from_its_structure(tmp_path):
     nut = load_category(write(tmp_path, *NUT), "nut")
     assert (nut.name, nut.folder) == ("nut", tmp_path / "nut")
     assert [sample.path.name for sample in nut.train] == ["0.png", "1.png"]
-    assert {(s.split, s.defect, s.mask_path, s.is_anomalous) for s in nut.train} == {
-        ("train", "good", None, False)
-    }
+    assert {(s.split, s.defect, s.mask_path, s.is_anomalous) for s in nut.train} == {("train", "good", None, False)}
     assert [(s.split, s.defect, s.path.name, s.is_anomalous) for s in nut.test] == [
         ("test", "good", "0.png", False),
         ("test", "rust", "0.png", True),
@@ -141,9 +139,7 @@ def test_without_a_test_folder_test_is_empty(tmp_path):
 
 
 def test_categories_are_folders_with_a_split(tmp_path):
-    write(
-        tmp_path, "b/train/good/0.png", "a/test/good/0.png", "dtd/banded/0.png", "loose.png", ".git/train/x"
-    )
+    write(tmp_path, "b/train/good/0.png", "a/test/good/0.png", "dtd/banded/0.png", "loose.png", ".git/train/x")
     assert list_categories(tmp_path) == ("a", "b")
 
 
@@ -164,9 +160,7 @@ def test_a_folder_of_somebody_else_is_no_category(tmp_path, monkeypatch):
 
 
 def test_a_missing_data_folder_is_named(tmp_path):
-    assert "gone: no such data folder; give the folder that holds the categories" in refusal(
-        tmp_path / "gone"
-    )
+    assert "gone: no such data folder; give the folder that holds the categories" in refusal(tmp_path / "gone")
     with pytest.raises(InputError, match="gone: no such data folder"):
         list_categories(tmp_path / "gone")
 
@@ -182,9 +176,7 @@ def test_even_a_far_name_gets_a_proposal(tmp_path):
 
 
 def test_a_data_folder_without_category_says_what_one_is(tmp_path):
-    assert "no such category; the data folder has no category: a category is a folder that" in refusal(
-        tmp_path
-    )
+    assert "no such category; the data folder has no category: a category is a folder that" in refusal(tmp_path)
 
 
 def test_the_folder_above_the_data_folder_is_led_to_it(tmp_path):

@@ -28,9 +28,7 @@ def write_png(path: Path, width: int, height: int, values: bytes, bit_depth: int
     """A PNG written by hand: Pillow writes no 16-bit colour, and no header that lies about the size."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-        )
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
     header = struct.pack(">IIBBBBB", width, height, bit_depth, colour_type, 0, 0, 0)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(values)) + chunk(b"IEND", b"")
@@ -187,9 +185,7 @@ def test_any_nonzero_value_of_a_mask_is_defect(tmp_path, value, dtype):
 
 
 def test_a_colour_mask_counts_in_any_channel(tmp_path):
-    assert read_mask(save(np.array([[[0, 0, 0], [0, 0, 9]]], np.uint8), tmp_path / "m.png")).tolist() == [
-        [False, True]
-    ]
+    assert read_mask(save(np.array([[[0, 0, 0], [0, 0, 9]]], np.uint8), tmp_path / "m.png")).tolist() == [[False, True]]
 
 
 def test_an_opaque_alpha_channel_marks_no_defect(tmp_path):
@@ -245,9 +241,7 @@ def test_a_truncated_file_is_named(tmp_path, suffix, read):
 
 
 def test_a_postscript_file_in_disguise_is_refused(tmp_path):
-    (tmp_path / "a.png").write_text(
-        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
-    )
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
     with pytest.raises(InputError, match="is not an image that can be read"):
         read_rgb(tmp_path / "a.png")
 
@@ -276,9 +270,7 @@ def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
 def test_a_bomb_is_refused_by_its_header(tmp_path, read, monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("pixels were decoded"))
     path = write_png(tmp_path / "a.png", 60_000, 60_000, b"", 8, 2)
-    with pytest.raises(
-        InputError, match=r"a\.png: has more than 178,956,970 pixels; scale it down"
-    ) as excinfo:
+    with pytest.raises(InputError, match=r"a\.png: has more than 178,956,970 pixels; scale it down") as excinfo:
         read(path)
     only_line(excinfo)
 
@@ -314,9 +306,7 @@ def test_image_names(name):
     assert is_image_name(Path(name))
 
 
-@pytest.mark.parametrize(
-    "name", ["Thumbs.db", ".DS_Store", ".gitignore", "._a.png", "a.txt", "png", "a.png.bak"]
-)
+@pytest.mark.parametrize("name", ["Thumbs.db", ".DS_Store", ".gitignore", "._a.png", "a.txt", "png", "a.png.bak"])
 def test_other_names(name):
     assert not is_image_name(Path(name))
 

@@ -50,9 +50,7 @@ def best_f1(scores, labels):
 def test_equals_scikit_learn(case, dtype):
     scores, labels = random_case(dtype=dtype, **CASES[case])
     assert image_auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-6)
-    assert average_precision(scores, labels) == pytest.approx(
-        average_precision_score(labels, scores), abs=1e-6
-    )
+    assert average_precision(scores, labels) == pytest.approx(average_precision_score(labels, scores), abs=1e-6)
     assert f1_max(scores, labels) == pytest.approx(best_f1(scores, labels), abs=1e-6)
 
 

@@ -51,9 +51,7 @@ def test_progress_bars_stay_out_of_the_notebook(workplace, tmp_path):
 
 
 def test_bad_input_is_one_line_and_exit_code_2(workplace, tmp_path, capsys):
-    source = workplace(
-        "from anomaly_lib.errors import InputError\nraise InputError('photo.png: torn; copy it again')"
-    )
+    source = workplace("from anomaly_lib.errors import InputError\nraise InputError('photo.png: torn; copy it again')")
     assert main([source, "out.ipynb"]) == 2
     assert capsys.readouterr().err.splitlines() == ["error: photo.png: torn; copy it again"]
     assert not (tmp_path / "out.ipynb").exists()
@@ -77,9 +75,7 @@ def test_widget_views_are_dropped_and_streams_are_ordered(tmp_path):
         {"output_type": "stream", "name": "stderr", "text": "later"},
         {"output_type": "stream", "name": "stdout", "text": "first"},
     ]
-    notebook = new_notebook(
-        cells=[new_code_cell("", outputs=[nbformat.from_dict(output) for output in outputs])]
-    )
+    notebook = new_notebook(cells=[new_code_cell("", outputs=[nbformat.from_dict(output) for output in outputs])])
     cell = canonical_outputs(notebook, tmp_path).cells[0]
     assert [output.get("name", "data") for output in cell.outputs] == ["stdout", "stderr", "data"]
     assert list(cell.outputs[2].data) == ["text/plain"]
@@ -95,17 +91,13 @@ def test_the_newest_state_of_a_bar_is_shown(tmp_path, text, newest):
 def test_stripping_removes_all_that_execution_and_editing_leave(tmp_path):
     cell = new_code_cell("1", execution_count=3, metadata={"collapsed": True, "tags": ["parameters"]})
     cell["outputs"] = [nbformat.v4.new_output("stream", text="1")]
-    plain = new_notebook(
-        cells=[new_code_cell("1", metadata={"tags": ["parameters"]}), new_markdown_cell("text")]
-    )
+    plain = new_notebook(cells=[new_code_cell("1", metadata={"tags": ["parameters"]}), new_markdown_cell("text")])
     used = new_notebook(cells=[cell, new_markdown_cell("text")], metadata={"widgets": {}})
     for name, notebook in (("plain", plain), ("used", used)):
         (tmp_path / name).mkdir()
         nbformat.write(notebook, tmp_path / name / "a.ipynb")
         strip(tmp_path / name, tmp_path / f"{name}-stripped")
-    assert (tmp_path / "used-stripped/a.ipynb").read_bytes() == (
-        tmp_path / "plain-stripped/a.ipynb"
-    ).read_bytes()
+    assert (tmp_path / "used-stripped/a.ipynb").read_bytes() == (tmp_path / "plain-stripped/a.ipynb").read_bytes()
     assert canonical_source(used).cells[0].metadata == {"tags": ["parameters"]}
 
 

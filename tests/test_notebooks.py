@@ -50,9 +50,7 @@ def test_it_holds_no_logic_of_its_own(notebook):
         if cell.cell_type == "code":
             tree = ast.parse(cell.source)
             assert not [
-                n
-                for n in ast.walk(tree)
-                if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try)
+                n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try)
             ]
 
 
@@ -79,9 +77,7 @@ def run(root, tmp_path, name, **parameters):
 def test_a_missing_model_is_one_line_that_says_what_to_run(root, tmp_path):
     done = run(root, tmp_path, "04_evaluate", model="build/nowhere", output=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith(
-        "no trained model here; run notebook 03_train or 'dvc repro'"
-    )
+    assert done.stderr.splitlines()[-1].endswith("no trained model here; run notebook 03_train or 'dvc repro'")
 
 
 def test_a_missing_category_names_the_nearest_one(root, tmp_path):

@@ -6,9 +6,7 @@ from anomaly_lib.reproducibility import derived_seed, generator, make_determinis
 
 
 def test_a_purpose_has_its_own_stream():
-    first, again, other = (
-        torch.rand(4, generator=generator(0, *p)) for p in (("a", "b"), ("a", "b"), ("a", "c"))
-    )
+    first, again, other = (torch.rand(4, generator=generator(0, *p)) for p in (("a", "b"), ("a", "b"), ("a", "c")))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert derived_seed(0, "init") != derived_seed(1, "init")

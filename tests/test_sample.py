@@ -120,9 +120,7 @@ def test_instruction_set_does_not_change_a_byte():
         "NPY_DISABLE_CPU_FEATURES": " ".join(found),
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
-    child = subprocess.run(
-        [sys.executable, "-c", PLAIN_PROGRAM], env=environment, capture_output=True, text=True
-    )
+    child = subprocess.run([sys.executable, "-c", PLAIN_PROGRAM], env=environment, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
     digest = hashlib.sha256(b"".join(content for item in FEW for content in encoded(item).values()))
     assert child.stdout.split() == ["[]", digest.hexdigest()]

@@ -47,14 +47,10 @@ def test_it_survives_a_move_and_another_order(seed):
 
 
 def test_the_file_name_orders_not_the_folder():
-    samples = [
-        Sample(Path("data") / path, "train", "good", None) for path in ("b/0.png", "a/1.png", "c/2.png")
-    ]
+    samples = [Sample(Path("data") / path, "train", "good", None) for path in ("b/0.png", "a/1.png", "c/2.png")]
     fit, _ = split_normals(samples, 0.1, seed=0)
     assert names(fit) == sorted(names(fit))
-    assert (
-        len({tuple(names(split_normals(order, 0.1, seed=0)[1])) for order in (samples, samples[::-1])}) == 1
-    )
+    assert len({tuple(names(split_normals(order, 0.1, seed=0)[1])) for order in (samples, samples[::-1])}) == 1
 
 
 def test_the_input_is_left_alone():

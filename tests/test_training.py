@@ -47,9 +47,7 @@ def test_a_resumed_training_gives_the_same_bits(tmp_path, monkeypatch):
     assert checkpoint.is_file()
     resumed = make_task()
     assert train(resumed, checkpoint, progress=False) == history
-    assert all(
-        torch.equal(a, b) for a, b in zip(whole.module.parameters(), resumed.module.parameters(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(whole.module.parameters(), resumed.module.parameters(), strict=True))
     assert not checkpoint.exists()
 
 
@@ -62,9 +60,7 @@ def test_a_checkpoint_that_does_not_fit_is_not_resumed(tmp_path, monkeypatch, da
     if damage == "torn file":
         checkpoint.write_bytes(checkpoint.read_bytes()[:-200])
     identity = "b" if damage == "other identity" else "a"
-    assert train(make_task(identity=identity), checkpoint, progress=False) == train(
-        make_task(), progress=False
-    )
+    assert train(make_task(identity=identity), checkpoint, progress=False) == train(make_task(), progress=False)
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf"), 1e38])

@@ -81,16 +81,12 @@ def test_a_test_without_good_images_is_noted(nut):
 def test_a_test_without_anomalous_images_is_noted(nut):
     for name in ("test/rust", "test/chip", "ground_truth"):
         (nut / name).rename(nut / f".{Path(name).name}")
-    assert lines(nut) == [
-        "test: has no anomalous image; put some into test/<defect type>: evaluation needs both"
-    ]
+    assert lines(nut) == ["test: has no anomalous image; put some into test/<defect type>: evaluation needs both"]
 
 
 def test_an_empty_defect_folder_is_noted(nut):
     (nut / "test/dent").mkdir()
-    assert lines(nut) == [
-        "test/dent: has no image; put images of this defect type there or remove the folder"
-    ]
+    assert lines(nut) == ["test/dent: has no image; put images of this defect type there or remove the folder"]
 
 
 @pytest.mark.parametrize("place", ["train", "test", "ground_truth"])
@@ -103,9 +99,7 @@ def test_an_image_beside_the_folders_is_noted(nut, place):
 @pytest.mark.parametrize("place", ["train/good", "test/good", "test/rust", "ground_truth/rust"])
 def test_a_folder_among_the_images_is_noted(nut, place):
     save(picture(90), nut / place / "more" / "0.png")
-    assert lines(nut) == [
-        f"{place}/more: is a folder where only images are read; move its images one folder up"
-    ]
+    assert lines(nut) == [f"{place}/more: is a folder where only images are read; move its images one folder up"]
 
 
 @pytest.mark.parametrize("place", ["train/good", "test/good", "test/rust", "ground_truth/rust"])
@@ -248,9 +242,7 @@ def test_a_train_image_with_the_pixels_of_a_test_image_is_named(nut, source, kin
     copy = f"train/good/copy.{suffix}"
     with Image.open(nut / source) as image:
         image.save(nut / copy)
-    assert lines(nut) == [
-        f"{copy}: has the same pixels as the {kind} test image {source}; remove one of the two"
-    ]
+    assert lines(nut) == [f"{copy}: has the same pixels as the {kind} test image {source}; remove one of the two"]
 
 
 def test_every_pair_of_a_leak_is_named(nut):

@@ -38,9 +38,7 @@ class GroupRow:
     regions: int | None
 
 
-def describe(
-    data: Path | str, categories: Iterable[str] | None = None, progress: bool = False
-) -> list[GroupRow]:
+def describe(data: Path | str, categories: Iterable[str] | None = None, progress: bool = False) -> list[GroupRow]:
     """One row per category, split and defect type: train first, then test by name.
 
     Reads the header of every image and decodes every mask. Raises InputError for a category that does not
@@ -71,8 +69,7 @@ def to_markdown(rows: Sequence[GroupRow]) -> str:
     cells = [header, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in cells
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines) + "\n"

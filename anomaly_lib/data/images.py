@@ -124,9 +124,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except (InputError, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # damaged files raise a dozen types: OSError, SyntaxError, ValueError, struct.error, …
+    except Exception as error:  # damaged files raise a dozen types: OSError, SyntaxError, ValueError, struct.error, …
         raise InputError(_why_unreadable(path, error)) from error
 
 
@@ -163,9 +161,7 @@ def _rgb_pixels(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode in _SIXTEEN_BIT:
         return np.repeat(_high_byte(np.asarray(image), path)[..., None], 3, axis=2)
     if image.mode == "F":
-        raise InputError(
-            Problem(path, "has float pixels, which have no fixed range", "save it with 8 or 16 bit")
-        )
+        raise InputError(Problem(path, "has float pixels, which have no fixed range", "save it with 8 or 16 bit"))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)

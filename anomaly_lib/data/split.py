@@ -33,6 +33,4 @@ def split_normals(
 def _too_few(samples: Sequence[Sample]) -> Problem | str:
     if not samples:
         return "no normal training image; put at least two into train/good"
-    return Problem(
-        samples[0].path, "is the only normal training image", "add more: one is held out to set thresholds"
-    )
+    return Problem(samples[0].path, "is the only normal training image", "add more: one is held out to set thresholds")

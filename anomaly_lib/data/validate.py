@@ -26,9 +26,7 @@ from anomaly_lib.errors import InputError
 from anomaly_lib.progress import progress_bar
 
 
-def validate(
-    data: Path | str, categories: Iterable[str] | None = None, progress: bool = False
-) -> list[Problem]:
+def validate(data: Path | str, categories: Iterable[str] | None = None, progress: bool = False) -> list[Problem]:
     """All problems of the named categories, by default of all in ``data``; empty if all is well."""
     try:
         names = list_categories(data) if categories is None else tuple(categories)
@@ -65,9 +63,7 @@ def validate_category(data: Path | str, category: str, progress: bool = False) -
 
 def _layout_problems(found: Category, root: Path) -> Iterator[Problem]:
     """What names and folders alone show, beyond what ``scan_category`` refuses."""
-    train, test, truth = (
-        list_folder(found.folder / name, root) for name in ("train", "test", "ground_truth")
-    )
+    train, test, truth = (list_folder(found.folder / name, root) for name in ("train", "test", "ground_truth"))
     yield from truth.problems
     for listing, place in ((train, "train/good"), (test, "test/<type>"), (truth, "ground_truth/<type>")):
         for image in listing.images:
@@ -93,9 +89,7 @@ def _test_problems(found: Category, listing: Listing) -> Iterator[Problem]:
     elif not normal:
         yield Problem(folder / GOOD, "has no image", "put normal images there: evaluation needs both")
     elif len(normal) == len(found.test):
-        yield Problem(
-            folder, "has no anomalous image", "put some into test/<defect type>: evaluation needs both"
-        )
+        yield Problem(folder, "has no anomalous image", "put some into test/<defect type>: evaluation needs both")
 
 
 def _group_problems(group: Path, listing: Listing) -> Iterator[Problem]:
@@ -177,9 +171,7 @@ def _leaks(found: Category, digests: dict[Path, bytes]) -> Iterator[Problem]:
         for path in train.get(digests.get(sample.path, b""), ()):
             kind = "anomalous" if sample.is_anomalous else "good"
             other = sample.path.relative_to(found.folder)
-            yield Problem(
-                path, f"has the same pixels as the {kind} test image {other}", "remove one of the two"
-            )
+            yield Problem(path, f"has the same pixels as the {kind} test image {other}", "remove one of the two")
 
 
 def _digest(image: np.ndarray) -> bytes:

@@ -7,6 +7,7 @@ to do; they are never silently random.
 Shapes: N images, C channels, H x W pixels.
 """
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,8 @@ class Backbone(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        try:
+        with contextlib.suppress(_DeepestReached):
             self.network((images - self.mean) / self.std)
-        except _DeepestReached:
-            pass
         outputs = [self._outputs[layer] for layer in self.layers]
         self._outputs.clear()
         return outputs
@@ -132,9 +131,7 @@ def _load_network(name: str, weights: str | None) -> nn.Module:
     needed = {key for key in wanted if key.startswith(_feature_prefixes(name))}
     misfits = [key for key in sorted(needed) if key not in state or state[key].shape != wanted[key].shape]
     if misfits:
-        raise InputError(
-            f"{weights}: these are not weights of {name} ('{misfits[0]}' is missing or of another shape)"
-        )
+        raise InputError(f"{weights}: these are not weights of {name} ('{misfits[0]}' is missing or of another shape)")
     network.load_state_dict({key: state[key] for key in needed}, strict=False)
     return network
 

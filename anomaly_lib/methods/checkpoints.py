@@ -60,14 +60,10 @@ def load_model(folder: Path) -> TrainedModel:
     tensors = folder / TENSORS
     try:
         if hashlib.sha256(tensors.read_bytes()).hexdigest()[:16] != record["digest"]:
-            raise InputError(
-                f"{tensors}: does not match {RECORD}; train again or restore both with dvc checkout"
-            )
+            raise InputError(f"{tensors}: does not match {RECORD}; train again or restore both with dvc checkout")
         state = load_file(tensors)
     except (OSError, SafetensorError):
-        raise InputError(
-            f"{tensors}: missing or damaged; train again or restore it with dvc checkout"
-        ) from None
+        raise InputError(f"{tensors}: missing or damaged; train again or restore it with dvc checkout") from None
     params = params_class(record["method"]).model_validate(record["params"])
     method = method_class(record["method"])(params, record["seed"])
     method.load_state_dict(state)

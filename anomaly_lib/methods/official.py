@@ -11,8 +11,8 @@ from anomaly_lib.methods.dfr.network import FeatureAutoencoder
 def load_dfr(file: str | Path) -> FeatureAutoencoder:
     """The autoencoder of the authors' ``autoencoder.pth``, in evaluation mode.
 
-    The file holds ``{"autoencoder": state_dict}``, or the state dict itself; sizes and batch normalisation are read from it.
-    ``forward`` takes (N, C, h, w) raw regional features of VGG19. Raises InputError for anything else.
+    The file holds ``{"autoencoder": state_dict}``, or the state dict itself; sizes and batch normalisation are
+    read from it. ``forward`` takes (N, C, h, w) raw regional features of VGG19. Raises InputError for anything else.
     """
     file = Path(file)
     try:
@@ -30,7 +30,5 @@ def load_dfr(file: str | Path) -> FeatureAutoencoder:
         )
         autoencoder.load_state_dict(state)
     except (KeyError, AttributeError, RuntimeError):
-        raise InputError(
-            f"{file}: not an autoencoder of DFR; the authors' file is called autoencoder.pth"
-        ) from None
+        raise InputError(f"{file}: not an autoencoder of DFR; the authors' file is called autoencoder.pth") from None
     return autoencoder.eval()

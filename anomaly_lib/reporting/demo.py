@@ -63,9 +63,7 @@ def save_gif(frames: Sequence[Image.Image], file: Path, seconds_per_frame: float
     file.parent.mkdir(parents=True, exist_ok=True)
     for colours in (128, 64, 32, 16):
         indexed = [picture.quantize(colours, dither=Image.Dither.NONE) for picture in frames]
-        indexed[0].save(
-            file, save_all=True, append_images=indexed[1:], duration=int(seconds_per_frame * 1000), loop=0
-        )
+        indexed[0].save(file, save_all=True, append_images=indexed[1:], duration=int(seconds_per_frame * 1000), loop=0)
         if file.stat().st_size < LARGEST_GIF:
             break
     return file

@@ -15,10 +15,7 @@ from anomaly_lib.reporting.results import METRICS, run_key, table
 def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
     """The whole report as Markdown; pictures are linked by paths from the report's folder."""
     parts = [_header(rows, params, stamp)]
-    parts += [
-        f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}"
-        for m in METRICS
-    ]
+    parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
     parts += [_reasons(rows), _pictures(rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -28,9 +25,7 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
     shown = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
     categories = list(dict.fromkeys(row["category"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    figure, axes = plt.subplots(
-        1, len(shown), figsize=(3.4 * len(shown), 0.45 * len(categories) + 1.6), sharey=True
-    )
+    figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown), 0.45 * len(categories) + 1.6), sharey=True)
     for axis, metric in zip(axes, shown, strict=True):
         for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
@@ -60,19 +55,17 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
     lines = [
         f"# Results of the profile `{params.profile}`",
         "",
-        "Written by `notebooks/06_report.ipynb`; do not edit. Every number of a run comes from one checkpoint, the last",
-        "step of its training; nothing was chosen on test labels except in columns named oracle.",
+        "Written by `notebooks/06_report.ipynb`; do not edit. Every number of a run comes from one checkpoint, that of",
+        "the last step; nothing was chosen on test labels except where the name says oracle.",
         "",
         f"* data: `{params.data}`; random seeds: {', '.join(map(str, params.seeds))}; runs: {done} of {len(rows)}",
-        f"* cells: {'mean ± standard deviation over the seeds' if len(params.seeds) > 1 else 'one seed each, no spread'}",
+        f"* cells: {'mean ± standard deviation over the seeds' if len(params.seeds) > 1 else 'one seed, no spread'}",
         f"* made with {versions}; CPU threads a stage: {params.threads}",
     ]
     for name, section in params.methods.items():
         method = method_class(name)
         lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
-    return "\n".join(
-        [*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"]
-    )
+    return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
 
 
 def _reasons(rows: Sequence[dict]) -> str:
@@ -89,12 +82,11 @@ def _pictures(rows: Sequence[dict]) -> str:
     pairs = dict.fromkeys((row["method"], row["category"]) for row in rows if "image_auroc" in row)
     if not pairs:
         return ""
-    entries = [
-        f"### {method.upper()}, {category}\n\n![{method.upper()} on {category}: input, truth, anomaly map and pixels above"
-        f" the threshold for test images](gifs/{method}-{category}.gif)\n\n[the same without motion](gifs/{method}-{category}.png)"
-        for method, category in pairs
-    ]
-    return (
-        "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold.\n\n"
-        + "\n\n".join(entries)
-    )
+    introduction = "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold."
+    return "\n\n".join([introduction, *(_picture(method, category) for method, category in pairs)])
+
+
+def _picture(method: str, category: str) -> str:
+    alt = f"{method.upper()} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
+    file = f"gifs/{method}-{category}"
+    return f"### {method.upper()}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"

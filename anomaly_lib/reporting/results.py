@@ -46,17 +46,13 @@ class Metric:
 
 METRICS = (
     Metric("image_auroc", "Image AUROC", "area under the ROC curve of image scores"),
-    Metric(
-        "pixel_auroc", "Pixel AUROC", "area under the ROC curve over all pixels of the test split, pooled"
-    ),
+    Metric("pixel_auroc", "Pixel AUROC", "area under the ROC curve over all pixels of the test split, pooled"),
     Metric(
         "pixel_f1",
         "Pixel F1",
         "F1 of pixels at the threshold that held-out normals gave; no test label is used",
     ),
-    Metric(
-        "pixel_f1_max_oracle", "Pixel F1, oracle", "the largest F1 over all thresholds, chosen on test labels"
-    ),
+    Metric("pixel_f1_max_oracle", "Pixel F1, oracle", "the largest F1 over all thresholds, chosen on test labels"),
     Metric("image_ap", "Image AP", "average precision of image scores, by steps"),
     Metric("pixel_ap", "Pixel AP", "average precision over pixels, by steps"),
     Metric(
@@ -118,9 +114,7 @@ def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str] = COLUMNS
 def averages(rows: Sequence[dict]) -> dict[str, dict[str, float | None]]:
     """{method: {metric: mean over categories of the mean over seeds}}; None unless every category has one."""
     methods = dict.fromkeys(row["method"] for row in rows)
-    return {
-        method: {metric.key: _average(rows, method, metric.key) for metric in METRICS} for method in methods
-    }
+    return {method: {metric.key: _average(rows, method, metric.key) for metric in METRICS} for method in methods}
 
 
 def table(rows: Sequence[dict], metric: str) -> str:
@@ -129,18 +123,14 @@ def table(rows: Sequence[dict], metric: str) -> str:
     lines = ["| method | average | " + " | ".join(categories) + " |", "|---" * (len(categories) + 2) + "|"]
     for method in [name for name in METHODS if any(row["method"] == name for row in rows)]:
         cells = [_cell(_values(rows, method, category, metric)) for category in categories]
-        lines.append(
-            " | ".join([f"| {method.upper()}", _number(_average(rows, method, metric)), *cells]) + " |"
-        )
+        lines.append(" | ".join([f"| {method.upper()}", _number(_average(rows, method, metric)), *cells]) + " |")
     return "\n".join(lines)
 
 
 def _values(rows: Sequence[dict], method: str, category: str, metric: str) -> list[float | str]:
     """The metric of each seed, or the reason why there is none."""
     runs = [row for row in rows if row["method"] == method and row["category"] == category]
-    return [
-        NOT_RUN if metric not in row else NOT_DEFINED if row[metric] is None else row[metric] for row in runs
-    ]
+    return [NOT_RUN if metric not in row else NOT_DEFINED if row[metric] is None else row[metric] for row in runs]
 
 
 def _cell(values: Sequence[float | str]) -> str:
@@ -167,9 +157,7 @@ def markdown_table(rows: Sequence[dict]) -> str:
     """Any rows with equal keys as a Markdown table."""
     columns = list(rows[0])
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    return "\n".join(
-        lines + ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows]
-    )
+    return "\n".join(lines + ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows])
 
 
 def metric_rows(metrics: dict) -> list[dict]:

@@ -38,9 +38,7 @@ def coverage_histogram(coverage: np.ndarray) -> Figure:
     """Shares (0 to 1) of the image that generated masks cover."""
     figure, axis = plt.subplots(figsize=(7, 3))
     axis.hist(coverage * 100, bins=np.arange(0, 20.5, 0.5), color=NORMAL_COLOUR)
-    axis.axvline(
-        coverage.mean() * 100, color="black", linestyle="--", label=f"mean {coverage.mean() * 100:.1f} %"
-    )
+    axis.axvline(coverage.mean() * 100, color="black", linestyle="--", label=f"mean {coverage.mean() * 100:.1f} %")
     axis.set(
         xlabel="share of the image inside the mask, %",
         ylabel="masks",

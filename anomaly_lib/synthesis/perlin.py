@@ -26,9 +26,7 @@ def perlin_noise(cells: Tensor, size: tuple[int, int], generator: torch.Generato
     Source: Perlin, "Improving Noise", 2002 (fade); methods as in DRAEM, section 3.3.
     """
     if cells.min() < 1 or (cells > torch.tensor(size)).any():
-        raise InputError(
-            f"Perlin noise needs 1 to {min(size)} cells an axis, got {cells.min()} to {cells.max()}"
-        )
+        raise InputError(f"Perlin noise needs 1 to {min(size)} cells an axis, got {cells.min()} to {cells.max()}")
     lattice = int(cells.max()) + 1
     angles = torch.rand((len(cells), lattice, lattice), generator=generator) * (2 * math.pi)  # (N, L, L)
     near_y, offset_y = _axis_weights(cells[:, 0], size[0], lattice)  # (N, H, L) each

@@ -16,7 +16,5 @@ def load_textures(folder: Path, image_size: int, progress: bool = False) -> Tens
     """
     files = sorted(path for path in folder.rglob("*") if is_image_name(path))
     if not files:
-        raise InputError(
-            f"{folder}: no texture images here; run 'dvc pull data', or set 'textures' to a folder"
-        )
+        raise InputError(f"{folder}: no texture images here; run 'dvc pull data', or set 'textures' to a folder")
     return load_images(files, image_size, progress=progress)

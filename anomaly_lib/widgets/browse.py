@@ -25,9 +25,7 @@ def sample_figure(sample: Sample, show_outline: bool = True) -> Figure:
 def browse(samples: Sequence[Sample]) -> ipywidgets.VBox:
     """A slider over the samples and a switch for the outline; both work with the arrow and space keys."""
     controls = {
-        "position": ipywidgets.IntSlider(
-            0, 0, len(samples) - 1, description="image", continuous_update=False
-        ),
+        "position": ipywidgets.IntSlider(0, 0, len(samples) - 1, description="image", continuous_update=False),
         "show_outline": ipywidgets.Checkbox(True, description="outline of the defect"),
     }
 

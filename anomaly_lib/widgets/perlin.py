@@ -36,6 +36,4 @@ def perlin_studio() -> ipywidgets.VBox:
         "threshold": ipywidgets.FloatSlider(0.5, min=-0.5, max=0.9, step=0.05, description="threshold"),
     }
 
-    return picture_with_controls(
-        perlin_figure, controls, "Perlin noise, and the region of it above the threshold"
-    )
+    return picture_with_controls(perlin_figure, controls, "Perlin noise, and the region of it above the threshold")

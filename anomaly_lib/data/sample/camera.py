@@ -25,8 +25,6 @@ def photograph(rng: np.random.Generator, scene: np.ndarray) -> np.ndarray:
     focus, gain = rng.uniform(0.40, 0.65), rng.uniform(0.008, 0.016)
     image = downsample(scene) * light[..., None] * balance
     image = ndimage.gaussian_filter(image, (focus, focus, 0))
-    shot_noise = gain * np.sqrt(
-        np.clip(image, 0.02, 1.0)
-    )  # the variance of photon noise grows with the light
+    shot_noise = gain * np.sqrt(np.clip(image, 0.02, 1.0))  # the variance of photon noise grows with the light
     image = image + (shot_noise + 0.003) * rng.standard_normal(image.shape)
     return (np.clip(image, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)

@@ -67,9 +67,7 @@ def smooth_noise(rng: np.random.Generator, across: float, along: float | None = 
     sigmas = [SUPERSAMPLE * s for s in (across, across if along is None else along)]
     steps = [max(1, int(s // 3)) for s in sigmas]
     field = rng.standard_normal([-(-GRID // step) + 1 for step in steps])
-    field = ndimage.gaussian_filter(
-        field, [s / step for s, step in zip(sigmas, steps, strict=True)], mode="wrap"
-    )
+    field = ndimage.gaussian_filter(field, [s / step for s, step in zip(sigmas, steps, strict=True)], mode="wrap")
     field = np.ascontiguousarray(_widen(_widen(field, steps[0]).T, steps[1]).T)
     return (field - field.mean()) / field.std()
 

@@ -62,9 +62,7 @@ def _dented(rng: np.random.Generator, shell: Shell, along: np.ndarray, across: n
     x, y = rng.uniform(-58, 58), side * (RADIUS - rng.uniform(2, 16))
     depth, width = rng.uniform(2.5, 6.0), rng.uniform(8, 14)
     dx, dy = (along - x) / width, (across - y) / (0.9 * width)
-    reach = (
-        np.clip(1 - (dx**2 + dy**2) / 4, 0, 1) ** 3
-    )  # like a Gaussian of that width, but exactly 0 at two widths
+    reach = np.clip(1 - (dx**2 + dy**2) / 4, 0, 1) ** 3  # like a Gaussian of that width, but exactly 0 at two widths
     nx, ny, _ = shell.normal
     lean = 0.15 * depth * reach
     return Shell(shell.distance + depth * reach, _unit(nx + lean * dx, ny + lean * dy))
@@ -74,9 +72,7 @@ def _light(rng: np.random.Generator, shell: Shell) -> tuple[np.ndarray, np.ndarr
     """Diffuse light, and the mirror image of a long soft box, both as fields."""
     nx, ny, nz = shell.normal
     lamp = _normalised(np.array([-0.25 + rng.uniform(-0.04, 0.04), -0.62, 0.74]))
-    half = _normalised(
-        lamp + np.array([0.0, 0.0, 1.0])
-    )  # a mirror facing this way shows the lamp to the camera
+    half = _normalised(lamp + np.array([0.0, 0.0, 1.0]))  # a mirror facing this way shows the lamp to the camera
     diffuse = np.clip(nx * lamp[0] + ny * lamp[1] + nz * lamp[2], 0, 1)
     box_x = smoothstep(0.34, 0.10, np.abs(nx - half[0] - 0.15))
     box_y = smoothstep(0.16, 0.04, np.abs(ny - half[1]))

@@ -40,10 +40,7 @@ class Pose:
 
     def hexagon(self, shift: float = 0.0) -> np.ndarray:
         """Distance to the outline, moved by `shift` pixels away from the lamp."""
-        x, y = (
-            (w - c + shift * ray) / self.scale
-            for w, c, ray in zip((X, Y), self.centre, self.light, strict=True)
-        )
+        x, y = ((w - c + shift * ray) / self.scale for w, c, ray in zip((X, Y), self.centre, self.light, strict=True))
         return self.scale * polygon_distance(*rotated(self.turn, x, y), 6, APOTHEM)
 
     def polar(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,9 +51,7 @@ class Pose:
 
     def place(self, radius: float, angle: float) -> np.ndarray:
         """A point of the photograph from polar coordinates in the frame of the nut."""
-        return self.centre + self.scale * radius * np.array(
-            [np.cos(angle + self.turn), np.sin(angle + self.turn)]
-        )
+        return self.centre + self.scale * radius * np.array([np.cos(angle + self.turn), np.sin(angle + self.turn)])
 
     def place_on_face(self, rng: np.random.Generator, margin: float) -> np.ndarray:
         """A random point between the countersink and the sides, `margin` pixels inside both."""
@@ -74,21 +69,15 @@ def _pose(rng: np.random.Generator) -> Pose:
 def _mat(rng: np.random.Generator, pose: Pose) -> np.ndarray:
     """Rubber mat with the soft shadow of the nut."""
     grain = 1 + 0.09 * smooth_noise(rng, 1.0) + 0.06 * smooth_noise(rng, 12)
-    return shade(
-        MAT * rng.uniform(0.92, 1.08), grain * (1 - 0.6 * smoothstep(14, -6, pose.hexagon(shift=7.0)))
-    )
+    return shade(MAT * rng.uniform(0.92, 1.08), grain * (1 - 0.6 * smoothstep(14, -6, pose.hexagon(shift=7.0))))
 
 
 def _brightness(rng: np.random.Generator, pose: Pose, outline: np.ndarray) -> np.ndarray:
     """How much light each place of the steel returns, seen from above."""
     radius, angle, to_lamp = pose.polar()
     brushing = turned_noise(rng, 0.4, 30, pose.turn + rng.normal() * 0.02)
-    turning_marks = np.interp(
-        radius, np.arange(0, 260, 0.5), ndimage.gaussian_filter1d(rng.standard_normal(520), 0.8)
-    )
-    lobes = np.cos(
-        2 * (angle - np.arctan2(pose.light[1], pose.light[0]))
-    )  # brushed metal reflects in two lobes
+    turning_marks = np.interp(radius, np.arange(0, 260, 0.5), ndimage.gaussian_filter1d(rng.standard_normal(520), 0.8))
+    lobes = np.cos(2 * (angle - np.arctan2(pose.light[1], pose.light[0])))  # brushed metal reflects in two lobes
     face = 0.56 + 0.04 * brushing + 0.035 * turning_marks + 0.06 * lobes + 0.03 * smooth_noise(rng, 15)
     # A cone cuts the corners: they fall away from the face, so they catch the lamp or lose it.
     cone = 0.50 + 0.26 * to_lamp + 0.035 * turning_marks
@@ -118,9 +107,7 @@ def _scratches(rng: np.random.Generator, pose: Pose, steel: np.ndarray, face: np
 def _rust(rng: np.random.Generator, pose: Pose, steel: np.ndarray, face: np.ndarray) -> np.ndarray:
     """A patch of corrosion with a pale bloom around and pits in it."""
     centre = pose.place_on_face(rng, 6)
-    distance = blob_distance(rng, centre, rng.uniform(5, 13), 0.35, rng.uniform(1, 1.4)) + 1.8 * smooth_noise(
-        rng, 2.5
-    )
+    distance = blob_distance(rng, centre, rng.uniform(5, 13), 0.35, rng.uniform(1, 1.4)) + 1.8 * smooth_noise(rng, 2.5)
     rust = blend(RUST_PALE, RUST_DARK, smoothstep(-0.5, 1.0, smooth_noise(rng, 1.5)))
     rust = shade(rust, 1 + 0.18 * smooth_noise(rng, 0.75))
     bloom = blend(steel, steel * rgb(0.86, 0.72, 0.58), 0.5 * face * smoothstep(5.0, 0.0, distance))
@@ -131,9 +118,7 @@ def _chip(rng: np.random.Generator, pose: Pose) -> np.ndarray:
     """Distance to the piece that broke off a corner; negative where steel is gone."""
     angle = np.pi / 6 + rng.integers(6) * np.pi / 3 + rng.normal() * 0.08
     centre = pose.place(CORNER + rng.uniform(-4, 3), angle)
-    return blob_distance(rng, centre, rng.uniform(10, 19), 0.25, rng.uniform(1, 1.4)) + 0.7 * smooth_noise(
-        rng, 2
-    )
+    return blob_distance(rng, centre, rng.uniform(10, 19), 0.25, rng.uniform(1, 1.4)) + 0.7 * smooth_noise(rng, 2)
 
 
 def _fracture(rng: np.random.Generator, steel: np.ndarray, chip: np.ndarray) -> np.ndarray:

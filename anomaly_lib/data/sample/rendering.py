@@ -53,9 +53,7 @@ def _check(category: str, defect: str) -> None:
     if category not in CATEGORIES:
         raise ValueError(f"unknown category {category!r}; known: {', '.join(CATEGORIES)}")
     if defect not in (GOOD, *CATEGORIES[category]):
-        raise ValueError(
-            f"unknown defect {defect!r} of {category}; known: good, {', '.join(CATEGORIES[category])}"
-        )
+        raise ValueError(f"unknown defect {defect!r} of {category}; known: good, {', '.join(CATEGORIES[category])}")
 
 
 def render(

@@ -45,9 +45,7 @@ def _cells(g: Ground) -> tuple[np.ndarray, np.ndarray]:
     return g.rng.uniform(0, 1, len(points))[nearest[..., 0]], distance[..., 1] - distance[..., 0]
 
 
-def _staggered(
-    g: Ground, width: float, height: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _staggered(g: Ground, width: float, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Rows shifted by half a width: row and column numbers, place within the tile in pixels."""
     row = np.floor(g.v / height).astype(int)
     u = g.u + (row % 2) * width / 2
@@ -110,19 +108,14 @@ def gridded(g: Ground) -> np.ndarray:
 
 
 def honeycomb(g: Ground) -> np.ndarray:
-    waves = [
-        np.cos(2 * np.pi / (11 * g.scale) * rotated(turn, g.u, g.v)[0])
-        for turn in np.arange(3) * np.pi / 3 * 2
-    ]
+    waves = [np.cos(2 * np.pi / (11 * g.scale) * rotated(turn, g.u, g.v)[0]) for turn in np.arange(3) * np.pi / 3 * 2]
     return smoothstep(-1.5, 3, sum(waves)) + 0.05 * g.noise(1)
 
 
 def knitted(g: Ground) -> np.ndarray:
     pitch = 9 * g.scale
     across = 2 * np.abs((g.u % pitch) / pitch - 0.5)
-    return (
-        0.5 + 0.5 * np.sin(2 * np.pi * (g.v / pitch - 0.8 * across)) * (1 - across**4) + 0.05 * g.noise(0.8)
-    )
+    return 0.5 + 0.5 * np.sin(2 * np.pi * (g.v / pitch - 0.8 * across)) * (1 - across**4) + 0.05 * g.noise(0.8)
 
 
 def marbled(g: Ground) -> np.ndarray:

@@ -59,9 +59,7 @@ def _paint_knot(rng: np.random.Generator, board: np.ndarray, knot: Knot) -> np.n
     rings = 0.5 + 0.5 * np.sin(2.1 * knot.distance + 0.8 * smooth_noise(rng, 2))
     heart = blend(KNOT_PALE, KNOT_DARK, 0.8 * rings)
     halo = 1 - 0.25 * np.exp(-(((knot.distance - knot.radius) / 2.5) ** 2))
-    return blend(
-        shade(board, halo), heart, 0.9 * smoothstep(knot.radius + 1.5, knot.radius - 1.5, knot.distance)
-    )
+    return blend(shade(board, halo), heart, 0.9 * smoothstep(knot.radius + 1.5, knot.radius - 1.5, knot.distance))
 
 
 def _scratch(rng: np.random.Generator, board: np.ndarray) -> np.ndarray:

@@ -47,9 +47,7 @@ class Method(BaseMethod):
         backbone = Backbone(params.backbone, params.layers, params.weights, params.reflect_padding)
         self.features = RegionalFeatures(backbone, params.image_size, params.feature_size, params.resize)
         self.features.to(self.device)
-        self.model: nn.ModuleDict | None = (
-            None  # "space", "autoencoder" and "location", once fitted or loaded
-        )
+        self.model: nn.ModuleDict | None = None  # "space", "autoencoder" and "location", once fitted or loaded
 
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
         self._check(normals)
@@ -76,15 +74,11 @@ class Method(BaseMethod):
 
     def explain(self, images: Tensor) -> dict[str, Tensor]:
         """``map``: the anomaly map; each layer's name: that layer's mean squared error, unsmoothed."""
-        pairs = [
-            self._reconstructed(features) for _, features in self._batches(images, "DFR features", False)
-        ]
+        pairs = [self._reconstructed(features) for _, features in self._batches(images, "DFR features", False)]
         targets, reconstructions = (self.features.split(torch.cat(half)) for half in zip(*pairs, strict=True))
         errors = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
         size = self.params.image_size
-        return {"map": self.score(images).maps} | {
-            layer: upsampled(e, size).cpu() for layer, e in errors.items()
-        }
+        return {"map": self.score(images).maps} | {layer: upsampled(e, size).cpu() for layer, e in errors.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
         return self._fitted().state_dict()
@@ -101,8 +95,7 @@ class Method(BaseMethod):
     def architecture(self) -> list[dict]:
         layers = zip(self.features.backbone.layers, self.features.channels, strict=True)
         rows = [
-            {"part": f"{self.features.backbone.name} {layer}", "channels": c, "parameters": 0}
-            for layer, c in layers
+            {"part": f"{self.features.backbone.name} {layer}", "channels": c, "parameters": 0} for layer, c in layers
         ]
         for name, part in self._fitted()["autoencoder"].named_children():
             for layer in part:
@@ -123,9 +116,7 @@ class Method(BaseMethod):
         optimizer = torch.optim.Adam(autoencoder.parameters(), lr=params.learning_rate)
         scheduler = None
         if params.schedule == "one_cycle":
-            scheduler = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, params.learning_rate, total_steps=steps
-            )
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
         draw = generator(self.seed, "dfr", "batches")
 
         def losses(step: int) -> dict[str, Tensor]:
@@ -134,9 +125,7 @@ class Method(BaseMethod):
             target = self._fitted()["space"](rearrange(vectors, "m c -> 1 c 1 m"))
             return {"loss": F.mse_loss(autoencoder(target), target)}
 
-        return Task(
-            autoencoder, optimizer, losses, steps, identity, scheduler, {"batches": draw}, "DFR training"
-        )
+        return Task(autoencoder, optimizer, losses, steps, identity, scheduler, {"batches": draw}, "DFR training")
 
     def _build(self, locations: Tensor) -> None:
         """Feature space, latent size and freshly initialised autoencoder from (M, C) normal vectors."""

@@ -4,6 +4,8 @@ Shapes: N images, C feature channels, d latent channels, h x w locations.
 The module names equal those of the authors' checkpoints, so ``autoencoder.pth`` loads as it is.
 """
 
+import itertools
+
 from torch import Tensor, nn
 
 
@@ -28,7 +30,7 @@ class FeatureAutoencoder(nn.Module):
 
 def _perceptron(widths: list[int], batch_norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths[:-2], widths[1:-1], strict=True):
+    for width_in, width_out in itertools.pairwise(widths[:-1]):
         layers.append(nn.Conv2d(width_in, width_out, 1))
         if batch_norm:
             layers.append(nn.BatchNorm2d(width_out))

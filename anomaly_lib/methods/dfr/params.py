@@ -37,7 +37,7 @@ class Params(MethodParams):
     """Named set of values: ours, or the authors' with 12 or 16 layers."""
     backbone: str = "tf_efficientnet_lite0"
     """Feature extractor; the default's weights are installed with the package (paper: vgg19)."""
-    layers: Annotated[list[str], Field(min_length=1)] = [f"stage{i}" for i in range(5)]
+    layers: Annotated[list[str], Field(min_length=1, default_factory=lambda: [f"stage{i}" for i in range(5)])]
     """Layers whose outputs describe a region, in order of depth."""
     weights: str | None = None
     """Weight file of the backbone; null takes the packaged or timm's own."""
@@ -64,7 +64,7 @@ class Params(MethodParams):
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     """Learning-rate schedule (authors' code: constant)."""
     location_prior: Annotated[float, Field(ge=0)] | None = 20.0
-    """Divide the map by the normal error of each place, drawn towards the mean as if by so many images; null for not."""
+    """Divide the map by the normal error of each place, drawn to the mean as if by so many images; null for not."""
     smoothing_sigma: Annotated[float, Field(ge=0)] = 4.0
     """Gaussian smoothing of the map in pixels, 0 for none (authors' code: none)."""
     memory_gigabytes: Annotated[float, Field(gt=0)] = 4.0
