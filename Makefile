@@ -40,7 +40,7 @@ format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	$(BIN)/python -m anomaly_lib.nbstrip --in-place notebooks
 
-lock: ## write requirements.lock anew from pyproject.toml
+lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml --extra dev -o requirements.lock
 
 clean:  ## remove the environment and all that the pipeline made; data/, DVC's cache and files in git stay

@@ -74,7 +74,7 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
             n_workers=1,
             threads_per_worker=jobs or os.cpu_count() or 1,
             processes=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
         ) as cluster,
         Client(cluster) as client,

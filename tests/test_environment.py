@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import version
 
 import pytest
 import yaml
@@ -61,6 +62,12 @@ def test_the_lock_holds_every_requirement_with_a_hash(root, wanted, locked):
     entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "://" not in text
+
+
+def test_the_lock_has_one_version_of_each_package_and_it_is_the_installed_one(root, wanted, locked):
+    names = re.findall(r"^([\w.-]+)==", (root / "requirements.lock").read_text(), re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert {name: version(name).partition("+")[0] for name in wanted} == {name: locked[name] for name in wanted}
 
 
 def test_conda_users_get_the_same_versions(root, wanted, locked, conda_lines):

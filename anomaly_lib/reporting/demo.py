@@ -15,6 +15,8 @@ from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMIT
 
 GAP, TITLE_HEIGHT, FOOTER_HEIGHT = 4, 20, 26
 LARGEST_GIF = 1_000_000  # bytes
+COLOURS = (128, 64, 32, 16)
+"""Palette sizes to try, the largest first."""
 NO_MASK_GREY = 0.75
 
 
@@ -61,7 +63,7 @@ def frame(demo: DemoImage, panel_size: int, headline: str) -> Image.Image:
 def save_gif(frames: Sequence[Image.Image], file: Path, seconds_per_frame: float) -> Path:
     """Write an endless GIF, with fewer colours until it is under 1 MB."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    for colours in (128, 64, 32, 16):
+    for colours in COLOURS:
         indexed = [picture.quantize(colours, dither=Image.Dither.NONE) for picture in frames]
         indexed[0].save(file, save_all=True, append_images=indexed[1:], duration=int(seconds_per_frame * 1000), loop=0)
         if file.stat().st_size < LARGEST_GIF:
@@ -77,7 +79,7 @@ def save_strip(frames: Sequence[Image.Image], file: Path) -> Path:
         strip.paste(picture, (0, top))
         top += picture.height
     file.parent.mkdir(parents=True, exist_ok=True)
-    strip.save(file, optimize=True)
+    strip.quantize(COLOURS[0], dither=Image.Dither.NONE).save(file, optimize=True)
     return file
 
 

@@ -33,6 +33,7 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
             axis.plot([row[metric.key] for row in runs], heights, marker, label=method.upper(), alpha=0.8)
         axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
         axis.grid(axis="x", alpha=0.3)
+    axes[0].margins(y=0.25)
     axes[0].invert_yaxis()
     axes[0].legend(loc="lower left")
     return figure

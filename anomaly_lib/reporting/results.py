@@ -111,6 +111,14 @@ def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str] = COLUMNS
         writer.writerows(rows)
 
 
+def read_csv(file: Path) -> list[dict]:
+    """The rows of a results.csv, with numbers as numbers; an empty field is a run or a metric that is absent."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    metrics = {metric.key for metric in METRICS}
+    return [{key: float(v) if key in metrics else v for key, v in row.items() if v != ""} for row in rows]
+
+
 def averages(rows: Sequence[dict]) -> dict[str, dict[str, float | None]]:
     """{method: {metric: mean over categories of the mean over seeds}}; None unless every category has one."""
     methods = dict.fromkeys(row["method"] for row in rows)

@@ -1,0 +1,84 @@
+"""The parallel runner: order, failures, progress; over a small DVC pipeline of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.fanout import Board, fanout, pipeline_file, stale_stages
+
+STAGES = {
+    "first": {"cmd": "echo 1 > first.txt", "deps": ["input.txt"], "outs": ["first.txt"]},
+    "left": {"cmd": "cat first.txt input.txt > left.txt", "deps": ["first.txt"], "outs": ["left.txt"]},
+    "right": {"cmd": "cat first.txt > right.txt", "deps": ["first.txt"], "outs": ["right.txt"]},
+    "last": {"cmd": "cat left.txt right.txt > last.txt", "deps": ["left.txt", "right.txt"], "outs": ["last.txt"]},
+}
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A git and DVC repository with four stages: first, then left and right, then last."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, check=True)
+    (tmp_path / "data.dvc").write_text("outs: []\n")
+    (tmp_path / "input.txt").write_text("input\n")
+    write_stages(STAGES)
+    return tmp_path
+
+
+def write_stages(stages):
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+
+
+def test_stages_come_after_what_they_need(repository):
+    graph = stale_stages("dvc.yaml")
+    assert list(graph)[0] == "first"
+    assert list(graph)[-1] == "last"
+    assert sorted(graph["last"]) == ["left", "right"]
+
+
+def test_all_is_run_then_nothing_then_only_what_depends_on_a_change(repository, capsys):
+    assert fanout(jobs=2) == []
+    assert (repository / "last.txt").read_text() == "1\ninput\n1\n"
+    assert "[4/4 done]" in capsys.readouterr().err
+    assert fanout(jobs=2) == []
+    assert "everything is up to date" in capsys.readouterr().out
+    write_stages(STAGES | {"right": STAGES["right"] | {"cmd": "echo new > right.txt"}})
+    assert set(stale_stages("dvc.yaml")) == {"right", "last"}
+    assert fanout(jobs=2) == []
+    assert (repository / "last.txt").read_text() == "1\ninput\nnew\n"
+
+
+def test_the_lock_file_equals_that_of_a_serial_run(repository):
+    fanout(jobs=2)
+    parallel = (repository / "dvc.lock").read_bytes()
+    (repository / "dvc.lock").unlink()
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q", "-f"], check=True)
+    assert yaml.safe_load(parallel) == yaml.safe_load((repository / "dvc.lock").read_bytes())
+
+
+def test_after_a_failure_the_independent_rest_goes_on(repository, capsys):
+    write_stages(STAGES | {"left": STAGES["left"] | {"cmd": "echo this went wrong; exit 3"}})
+    assert fanout(jobs=2) == ["left", "last"]
+    error = capsys.readouterr().err
+    assert "failed   left" in error
+    assert "this went wrong" in error
+    assert "skipped  last" in error
+    assert (repository / "right.txt").is_file()
+
+
+def test_the_board_counts_done_running_and_left():
+    board = Board(waiting={"c", "d"}, running={"b": 0.0}, done=["a"])
+    assert board.line() == "[1/4 done] running: b | 2 left"
+
+
+def test_an_unknown_profile_names_those_that_exist(root, monkeypatch):
+    monkeypatch.chdir(root)
+    with pytest.raises(InputError, match="there are paper, smoke, thorough"):
+        pipeline_file("thorogh")

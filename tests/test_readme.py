@@ -1,0 +1,32 @@
+"""The README: its generated block is current, its links and commands exist."""
+
+import re
+
+from anomaly_lib.reporting.readme import generated_block, with_block
+
+
+def test_the_generated_block_is_current(root):
+    text = (root / "README.md").read_text()
+    assert text == with_block(text, generated_block(root)), "run python -m anomaly_lib.reporting.readme"
+
+
+def test_every_link_to_a_file_leads_somewhere(root):
+    for page in [root / "README.md", *root.glob("docs/**/*.md"), *root.glob("benchmarks/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_make_target_that_is_named_exists(root):
+    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`?make ([a-z]+)", (root / "README.md").read_text()))
+    assert {"repro", "test", "lab"} <= named <= targets
+
+
+def test_every_profile_is_named(root):
+    text = (root / "README.md").read_text()
+    assert all(f"`{folder.name}`" in text for folder in (root / "profiles").iterdir())
+
+
+def test_every_picture_has_alternative_text(root):
+    for page in [root / "README.md", *root.glob("docs/**/*.md"), *root.glob("reports/**/results.md")]:
+        assert all(alt.strip() for alt in re.findall(r"!\[([^\]]*)\]", page.read_text())), page
