@@ -38,8 +38,8 @@ def write_stages(stages):
 
 def test_stages_come_after_what_they_need(repository):
     graph = stale_stages("dvc.yaml")
-    assert list(graph)[0] == "first"
-    assert list(graph)[-1] == "last"
+    first, *_, last = graph
+    assert (first, last) == ("first", "last")
     assert sorted(graph["last"]) == ["left", "right"]
 
 

@@ -26,8 +26,9 @@ def generated_block(root: Path) -> str:
     rows = read_csv(file)
     parts = [
         f"![DFR on hex nuts: input, truth, anomaly map and pixels above the threshold]({PICTURE})",
-        f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds, mean ± standard deviation, "
-        f"last checkpoint, no choice on test labels. All tables: [results.md](reports/{PROFILE}/results.md).",
+        f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds, mean ± standard "
+        f"deviation, last checkpoint, nothing chosen on test labels. All tables: "
+        f"[results.md](reports/{PROFILE}/results.md).",
     ]
     titles = {metric.key: metric.title for metric in METRICS}
     parts += [f"**{titles[key]}**\n\n{table(rows, key)}" for key in SHOWN]
