@@ -142,14 +142,15 @@ def _watch(futures: dict, board: Board) -> None:
         log_file(name).unlink(missing_ok=True)
     while board.waiting or board.running:
         time.sleep(0.5)
-        for name in [name for name in board.waiting if log_file(name).exists()]:
+        started = [name for name in board.waiting if log_file(name).exists()]
+        for name in started:
             board.waiting.remove(name)
             board.running[name] = time.monotonic()
+        if started and not live:
+            print(board.line(), file=sys.stderr, flush=True)
         for name in [name for name in (*board.running, *board.waiting) if futures[name].done()]:
             news = board.settle(name, futures[name].result())
             print(f"{CLEAR if live else ''}{news}", file=sys.stderr, flush=True)
-            if not live:
-                print(board.line(), file=sys.stderr, flush=True)
         if live:
             print(f"{CLEAR}{board.line()[:WIDTH]}", end="", file=sys.stderr, flush=True)
 

@@ -13,7 +13,7 @@ GOLDEN = ROOT.parent / "shared/reference/golden"
 
 # Settings with which a method trains in a second or two. A new method adds its line here.
 TINY_SETTINGS = {
-    "dfr": {"image_size": 64, "feature_size": 16, "layers": ["stage0", "stage2"], "epochs": 4, "batch": 128},
+    "dfr": {"image_size": 64, "feature_size": 16, "layers": ["stage0", "stage2"], "steps": 80, "batch": 128},
 }
 
 

@@ -39,6 +39,7 @@ def test_params_are_frozen(raw):
         ({"thread": 1}, "unknown key 'thread': did you mean 'threads'?"),
         ({"split": {"heldout": 0.2}}, "unknown key 'split.heldout': did you mean 'held_out'?"),
         ({"methods": {"dfr": {"epoch": 3}}}, "unknown key 'methods.dfr.epoch': did you mean 'epochs'?"),
+        ({"methods": {"dfr": {"epochs": 3}}}, "methods.dfr: give either steps or epochs"),
         ({"methods": {"drf": {}}}, "unknown method 'drf': did you mean 'dfr'?"),
         ({"methods": {}}, "methods: dictionary should have at least 1 item"),
         ({"methods": None}, "methods: a mapping of method names"),

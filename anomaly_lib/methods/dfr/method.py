@@ -112,7 +112,7 @@ class Method(BaseMethod):
 
     def _task(self, cache: FeatureCache, identity: str) -> Task:
         params, autoencoder = self.params, self._fitted()["autoencoder"]
-        steps = max(1, round(params.epochs * len(cache.vectors) / params.batch))
+        steps = params.steps or max(1, round(params.epochs * len(cache.vectors) / params.batch))
         optimizer = torch.optim.Adam(autoencoder.parameters(), lr=params.learning_rate)
         scheduler = None
         if params.schedule == "one_cycle":

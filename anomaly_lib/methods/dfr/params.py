@@ -15,6 +15,7 @@ OFFICIAL = {
     "layers": VGG19_RELUS_12,
     "reflect_padding": True,
     "feature_space": "raw",
+    "steps": None,
     "epochs": 150,  # authors' default; a comment in their code asks for 700 for the paper's numbers
     "batch": 4 * 64 * 64,  # the locations of four images
     "learning_rate": 1e-4,
@@ -55,9 +56,11 @@ class Params(MethodParams):
     """Latent size; null takes it from latent_variance."""
     batch_norm: bool = True
     """Batch normalisation behind hidden layers (authors' code: on)."""
-    epochs: Annotated[float, Field(gt=0)] = 4.0
-    """Passes over all locations of the fit images (authors' code: 150)."""
-    batch: Annotated[int, Field(ge=2)] = 2048
+    steps: Annotated[int, Field(ge=1)] | None = 1000
+    """Optimisation steps; null where epochs is given."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Passes over all locations of the fit images, instead of steps (authors' code: 150)."""
+    batch: Annotated[int, Field(ge=2)] = 512
     """Locations a step, drawn at random from all images (authors' code: all of four images)."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     """Largest rate of Adam (authors' code: 1e-4)."""
@@ -74,3 +77,9 @@ class Params(MethodParams):
     @classmethod
     def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
         return cls.presets.get(values.get("preset", "default"), {}) | values
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Params":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs, and null for the other")
+        return self

@@ -11,7 +11,7 @@ Shapes: M locations, C channels, N images, h x w locations of an image.
 import torch
 from torch import Tensor, nn
 
-SMALLEST_VARIANCE = 1e-3
+SMALLEST_VARIANCE = 1e-2
 """Floor of the correlation matrix's eigenvalues before the root: directions that hold only noise stay small."""
 
 
