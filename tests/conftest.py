@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
+
+from anomaly_lib.methods.backbones import BACKBONES
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT.parent / "shared/reference/golden"
@@ -52,6 +55,25 @@ def tiny_data(tmp_path_factory) -> Path:
                 _save(mask, data / f"dots/ground_truth/square/{index:03d}_mask.png")
             _save(image.clip(0, 255).astype(np.uint8), data / f"dots/{split}/{index:03d}.png")
     return data
+
+
+@pytest.fixture(scope="session")
+def vgg19_weights(tmp_path_factory):
+    """Random VGG19 features in torchvision's naming: {features.0.weight, ...}."""
+    torch.manual_seed(0)
+    state, width_in = {}, 3
+    for path, width in zip(
+        list(BACKBONES["vgg19"].layers.values()),
+        [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8,
+        strict=True,
+    ):
+        index = int(path.split(".")[1]) - 1
+        convolution = nn.Conv2d(width_in, width, 3)
+        state |= {f"features.{index}.{name}": tensor for name, tensor in convolution.state_dict().items()}
+        width_in = width
+    file = tmp_path_factory.mktemp("weights") / "vgg19.pth"
+    torch.save(state, file)
+    return file
 
 
 def _save(pixels: np.ndarray, file: Path) -> None:

@@ -2,29 +2,11 @@
 
 import pytest
 import torch
-from torch import nn
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.methods.backbones import BACKBONES, Backbone
 
-
-@pytest.fixture(scope="module")
-def vgg19_weights(tmp_path_factory):
-    """Random VGG19 features in torchvision's naming: {features.0.weight, ...}."""
-    torch.manual_seed(0)
-    state, width_in = {}, 3
-    for path, width in zip(
-        list(BACKBONES["vgg19"].layers.values()),
-        [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8,
-        strict=True,
-    ):
-        index = int(path.split(".")[1]) - 1
-        convolution = nn.Conv2d(width_in, width, 3)
-        state |= {f"features.{index}.{name}": tensor for name, tensor in convolution.state_dict().items()}
-        width_in = width
-    file = tmp_path_factory.mktemp("weights") / "vgg19.pth"
-    torch.save(state, file)
-    return file
+PRETRAINED_MEAN = 4.9255
 
 
 def test_packaged_weights_load_in_order_and_are_not_random():
@@ -40,9 +22,6 @@ def test_packaged_weights_load_in_order_and_are_not_random():
     again = Backbone("tf_efficientnet_lite0", layers)(torch.full((1, 3, 64, 64), 0.5))
     # a fixed number of the pretrained network: random weights, or keys zipped in another order, give another one
     assert again[4].abs().mean().item() == pytest.approx(PRETRAINED_MEAN, rel=1e-3)
-
-
-PRETRAINED_MEAN = 4.9255
 
 
 def test_vgg19_has_the_sixteen_relus_of_dfr(vgg19_weights):

@@ -12,12 +12,13 @@ from anomaly_lib.errors import InputError
 from anomaly_lib.methods.dfr.cache import FeatureCache
 from anomaly_lib.methods.dfr.features import pooling_matrix
 from anomaly_lib.methods.dfr.location import location_scale
-from anomaly_lib.methods.dfr.method import smoothed
+from anomaly_lib.methods.dfr.method import Method, smoothed
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
+from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.methods.dfr.space import fit_space, latent_size
 from anomaly_lib.methods.official import load_dfr
 from anomaly_lib.reproducibility import generator
-from tests.conftest import GOLDEN
+from tests.conftest import GOLDEN, TINY_SETTINGS
 
 
 @pytest.fixture
@@ -131,6 +132,62 @@ def test_smoothing_keeps_the_mean_and_sigma_0_keeps_everything():
     assert blurred.sum().item() == pytest.approx(1.0, abs=1e-4)
     assert blurred[0, 32, 32].item() == pytest.approx(1 / (2 * np.pi * 16), rel=0.02)
     assert torch.equal(smoothed(maps, 0.0), maps)
+
+
+def tiny_method(**changes):
+    return Method(Params.model_validate(TINY_SETTINGS["dfr"] | changes))
+
+
+def same_tensors(one, other):
+    return all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+
+
+@pytest.fixture
+def normals():
+    return torch.rand(6, 3, 64, 64, generator=generator(0, "normals"))
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
+    whole = tiny_method()
+    history = whole.fit(normals, progress=False)
+    monkeypatch.setattr("anomaly_lib.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    draw, calls = FeatureCache.draw, []
+
+    def killed_draw(cache, *arguments):
+        calls.append(1)
+        if len(calls) == 50:
+            raise KeyboardInterrupt
+        return draw(cache, *arguments)
+
+    monkeypatch.setattr(FeatureCache, "draw", killed_draw)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_method().fit(normals, work=tmp_path, progress=False)
+    assert (tmp_path / "training.pt").is_file()
+    resumed = tiny_method()
+    assert resumed.fit(normals, work=tmp_path, progress=False) == history
+    assert len(calls) < 2 * 80, "the steps before the interruption were not done again"
+    assert same_tensors(whole, resumed)
+
+
+def test_features_on_disk_train_to_the_same_bits(normals, tmp_path):
+    in_memory, on_disk = tiny_method(), tiny_method(memory_gigabytes=1e-9)
+    in_memory.fit(normals, progress=False)
+    on_disk.fit(normals, work=tmp_path, progress=False)
+    assert same_tensors(in_memory, on_disk)
+
+
+def test_the_official_preset_runs_on_vgg19_and_loads_into_the_authors_shape(normals, vgg19_weights, tmp_path):
+    changes = {"preset": "official_12", "weights": str(vgg19_weights), "image_size": 64, "feature_size": 16}
+    method = Method(Params.model_validate(changes | {"epochs": None, "steps": 2, "batch": 64, "latent": 7}))
+    method.fit(normals[:2], progress=False)
+    assert sum(method.features.channels) == 3456
+    maps = method.score(normals[:1]).maps
+    names = {key.removeprefix("autoencoder."): t for key, t in method.state_dict().items() if "autoencoder." in key}
+    torch.save({"autoencoder": names}, tmp_path / "autoencoder.pth")
+    features = method.features(normals[:1])
+    with torch.no_grad():
+        energy = reconstruction_error(features, load_dfr(tmp_path / "autoencoder.pth")(features))
+    torch.testing.assert_close(maps, F.interpolate(energy[None], 64, mode="bilinear")[0], rtol=1e-4, atol=1e-5)
 
 
 def test_features_in_a_file_are_the_features_in_memory(tmp_path):
