@@ -38,14 +38,14 @@ class Board:
         started = self.running.pop(name, time.monotonic())
         getattr(self, outcome).append(name)
         if outcome == "failed":
-            return f"failed   {name}; the end of {log_file(name)}:\n{_last_lines(log_file(name))}"
+            return f"failed   {_short(name)}; the end of {log_file(name)}:\n{_last_lines(log_file(name))}"
         if outcome == "skipped":
-            return f"skipped  {name}, since a stage that it needs is not done"
-        return f"done     {name}  {time.monotonic() - started:.0f} s"
+            return f"skipped  {_short(name)}, since a stage that it needs is not done"
+        return f"done     {_short(name)}  {time.monotonic() - started:.0f} s"
 
     def line(self) -> str:
         """One line: stages done, running (with the state of their progress bars) and left."""
-        names = ", ".join(f"{name}{_share_done(name)}" for name in self.running)
+        names = ", ".join(f"{_short(name)}{_share_done(name)}" for name in self.running)
         total = len(self.waiting) + len(self.running) + len(self.done) + len(self.failed) + len(self.skipped)
         return f"[{len(self.done)}/{total} done] running: {names or '–'} | {len(self.waiting)} left"
 
@@ -67,6 +67,8 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
     if not graph:
         print("everything is up to date")
         return []
+    for name in graph:  # a log says that its stage has started
+        log_file(name).unlink(missing_ok=True)
     # a stage is a process of its own; the worker's threads only wait for it
     with (
         config.set({"distributed.worker.memory.terminate": False, "distributed.admin.low-level-log-length": 10}),
@@ -138,21 +140,20 @@ def log_file(name: str) -> Path:
 def _watch(futures: dict, board: Board) -> None:
     """Show the board until every future is finished."""
     live = sys.stderr.isatty()
-    for name in futures:
-        log_file(name).unlink(missing_ok=True)
     while board.waiting or board.running:
         time.sleep(0.5)
+        for name in [name for name in (*board.running, *board.waiting) if futures[name].done()]:
+            news = board.settle(name, futures[name].result())
+            print(f"{CLEAR if live else ''}{news}", file=sys.stderr, flush=True)
         started = [name for name in board.waiting if log_file(name).exists()]
         for name in started:
             board.waiting.remove(name)
             board.running[name] = time.monotonic()
-        if started and not live:
-            print(board.line(), file=sys.stderr, flush=True)
-        for name in [name for name in (*board.running, *board.waiting) if futures[name].done()]:
-            news = board.settle(name, futures[name].result())
-            print(f"{CLEAR if live else ''}{news}", file=sys.stderr, flush=True)
         if live:
             print(f"{CLEAR}{board.line()[:WIDTH]}", end="", file=sys.stderr, flush=True)
+        elif started:
+            print(board.line(), file=sys.stderr, flush=True)
+    print(f"{CLEAR if live else ''}{board.line()}", file=sys.stderr, flush=True)
 
 
 def _last_lines(file: Path, count: int = 6) -> str:
@@ -160,7 +161,12 @@ def _last_lines(file: Path, count: int = 6) -> str:
     return "\n".join(f"    {line}" for line in lines[-count:])
 
 
+def _short(name: str) -> str:
+    """A stage's name without the path of its dvc.yaml."""
+    return name.rpartition(":")[2]
+
+
 def _share_done(name: str) -> str:
     """ " 41 %" from the stage's progress bar, if it shows one."""
-    state = last_progress(FAILED / f"{name.partition(':')[2] or name}.progress".replace("@", "-"))
+    state = last_progress(FAILED / f"{_short(name)}.progress".replace("@", "-"))
     return f" {state.split('%')[0].split()[-1]} %" if "%" in state else ""
