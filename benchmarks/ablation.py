@@ -9,6 +9,7 @@ play no part. Seconds are wall-clock on this machine, and only comparable within
 """
 
 import argparse
+import re
 import statistics
 import sys
 import time
@@ -49,7 +50,7 @@ def variants(base: dict, changes: list[str]) -> dict[str, dict]:
     """{label: settings}, the base first. Raises InputError for a change that is not key=value."""
     found = {"base": base}
     for change in changes:
-        pairs = [pair.partition("=") for pair in change.split(",")]
+        pairs = [pair.partition("=") for pair in re.split(r",(?![^\[]*\])", change)]  # not inside a list
         if not all(equals for _, equals, _ in pairs):
             raise InputError(f"--change {change}: write key=value, several joined by commas")
         found[change] = base | {key: yaml.safe_load(value) for key, _, value in pairs}
