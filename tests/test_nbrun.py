@@ -1,5 +1,8 @@
 """Executed notebooks: the same bytes every time, one clear line when something is wrong."""
 
+import os
+from unittest import mock
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -29,7 +32,9 @@ def workplace(tmp_path, monkeypatch):
         nbformat.write(canonical_source(new_notebook(cells=cells)), tmp_path / name)
         return name
 
-    return write
+    # nbrun sets variables of its own process, which here is that of all tests
+    with mock.patch.dict(os.environ):
+        yield write
 
 
 def test_two_runs_give_the_same_bytes_and_parameters_arrive(workplace, tmp_path):
