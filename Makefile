@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab lint format clean
+.PHONY: help env data repro test lab lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made

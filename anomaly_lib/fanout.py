@@ -56,7 +56,6 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
     ``profile`` is a folder under profiles/, None the root profile; ``jobs`` the stages at a time, default the
     number of cores. Raises InputError for an unknown profile or a pipeline that DVC cannot read.
     """
-    from dask import config
     from distributed import Client, LocalCluster
 
     root = project_root()
@@ -71,7 +70,6 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
         log_file(name).unlink(missing_ok=True)
     # a stage is a process of its own; the worker's threads only wait for it
     with (
-        config.set({"distributed.worker.memory.terminate": False, "distributed.admin.low-level-log-length": 10}),
         LocalCluster(
             n_workers=1,
             threads_per_worker=jobs or os.cpu_count() or 1,

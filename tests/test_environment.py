@@ -105,6 +105,6 @@ def test_no_requirement_is_missing(root, wanted):
     for file in root.glob("anomaly_lib/**/*.py"):
         modules |= set(re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.MULTILINE))
     known = {IMPORT_NAMES.get(name, name) for name in wanted}
-    # IPython comes with ipykernel, jupyter_client with jupyterlab, traitlets and dask with theirs
-    allowed = known | set(sys.stdlib_module_names) | {"anomaly_lib", "IPython", "jupyter_client", "traitlets", "dask"}
+    # IPython comes with ipykernel, jupyter_client with jupyterlab, traitlets with both
+    allowed = known | set(sys.stdlib_module_names) | {"anomaly_lib", "IPython", "jupyter_client", "traitlets"}
     assert modules <= allowed
