@@ -7,7 +7,7 @@ Unknown keys are refused with the nearest valid name. The section of each method
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator
@@ -45,6 +45,36 @@ class Thresholds(Frozen):
     """Share of normal images that may be called anomalous."""
     pixel_false_positive_rate: Share = 0.005
     """Share of normal pixels that may be called anomalous (DFR, section 4: 0.5 %)."""
+
+
+class SynthesisRecipe(Frozen):
+    """How a synthetic anomaly is made (DRAEM, section 3.3). The defaults are the authors' code."""
+
+    clean_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the samples that stay normal, with an empty mask."""
+    rotation_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Share of the normal images that are turned first; 0 for oriented parts (paper: all)."""
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 90.0
+    """They are turned by up to so much, both ways (paper: 45)."""
+    shape: Literal["perlin", "rectangles"] = "perlin"
+    """What the mask is cut from (paper, table 3: rectangles are worse)."""
+    threshold: Annotated[float, Field(gt=-1, lt=1)] | None = 0.5
+    """Noise above it is the mask; null draws it anew for each sample (paper)."""
+    texture_source: Literal["folder", "colour", "normals"] = "folder"
+    """What is blended in: textures from the profile's folder, one random colour, or other normal images."""
+    texture_operations: Literal["ten", "seven", "none"] = "ten"
+    """Three distinct ones change each texture, of the authors' ten or the paper's seven."""
+    opacity: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)] = [0.2, 1.0]
+    """Range of the texture's opacity inside the mask, 1 - beta (paper: 0.1 to 1; 1 to 1 turns beta off)."""
+    cutout_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the anomalous samples that get a plain white or grey rectangle instead."""
+
+    @field_validator("opacity")
+    @classmethod
+    def _ascending(cls, values: list[float]) -> list[float]:
+        if values[0] > values[1]:
+            raise ValueError("holds the larger value first")
+        return values
 
 
 class Synthesis(Frozen):
@@ -131,10 +161,18 @@ def parse_params(raw: Any) -> Params:
     methods = raw.get("methods")
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
-    typed = {
-        name: _validated(params_class(name), section or {}, ["methods", name]) for name, section in methods.items()
-    }
+    typed = {name: _method_params(name, section or {}, raw.get("textures")) for name, section in methods.items()}
     return _validated(Params, raw | {"methods": typed}, [])
+
+
+def _method_params(name: str, section: Any, textures: Any) -> MethodParams:
+    """A method's section; one that trains with textures takes the profile's folder, which is what DVC watches."""
+    model, keys = params_class(name), ["methods", name]
+    if not isinstance(section, dict) or "textures" not in model.model_fields:
+        return _validated(model, section, keys)
+    if "textures" in section:
+        raise InputError(f"methods.{name}.textures: set the profile's own 'textures' instead; all stages use that one")
+    return _validated(model, section | {"textures": textures}, keys)
 
 
 def params_hash(*sections: Frozen) -> str:

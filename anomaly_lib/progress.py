@@ -21,9 +21,15 @@ def progress_bar(
     total: int | None = None,
     initial: int = 0,
     show: bool = True,
+    unit: str = "it",
+    unit_scale: int | bool = False,
 ) -> auto_tqdm:
-    """A tqdm bar; with ``show=False`` silent. Close it, or use it in a ``with`` statement or a loop."""
+    """A tqdm bar; with ``show=False`` silent. Close it, or use it in a ``with`` statement or a loop.
+
+    ``unit_scale`` counts so many of ``unit`` a step.
+    """
     options = {"desc": description, "total": total, "initial": initial, "disable": not show}
+    options |= {"unit": unit, "unit_scale": unit_scale}
     file = os.environ.get(PROGRESS_FILE)
     if file and show:
         # line buffered and truncated: only the newest bar is of interest

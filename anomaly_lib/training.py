@@ -5,6 +5,7 @@ draws at random comes from generators named in the task, so that a checkpoint ca
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -14,12 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchvision.transforms.functional import to_pil_image
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.progress import progress_bar
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 HISTORY_ROWS = 60
+PICTURES = "pictures"
+PICTURES_A_TRAINING = 6
 
 
 @dataclass
@@ -36,6 +40,10 @@ class Task:
     scheduler: LRScheduler | None = None
     generators: dict[str, torch.Generator] = field(default_factory=dict)
     description: str = "train"
+    images_per_step: int | None = None
+    """Lets the progress bar count images instead of steps."""
+    picture: Callable[[], Tensor] | None = None
+    """Draws (3, H, W) in [0, 1] of what the model makes of fixed examples; a few are kept beside the checkpoint."""
 
 
 @dataclass
@@ -45,6 +53,11 @@ class History:
     rows: list[dict] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     open_steps: int = 0
+
+    @property
+    def loss_names(self) -> list[str]:
+        """Names of the losses, once there is a row."""
+        return [name for name in self.rows[-1] if name not in ("step", "learning_rate")]
 
     def add(self, losses: dict[str, float]) -> None:
         self.open_steps += 1
@@ -61,20 +74,25 @@ def train(task: Task, checkpoint: Path | None = None, progress: bool = True) -> 
     """Run the task's remaining steps; return the history, about 60 rows of mean losses and learning rate.
 
     With ``checkpoint`` the state is saved every ten seconds, an interrupted training goes on from there, and
-    the file is removed at the end. Raises InputError, naming the step, when a loss or gradient is not finite.
+    the file is removed at the end; the task's pictures lie beside it in ``pictures/step-NNNNNN.png``. Raises
+    InputError, naming the step, when a loss or gradient is not finite.
     """
     start, history = _resume(task, checkpoint)
     row_every = max(1, task.steps // HISTORY_ROWS)
+    pictured = _picture_steps(task, checkpoint, start)
     saved = time.monotonic()
     task.module.train()
-    with progress_bar(description=task.description, total=task.steps, initial=start, show=progress) as bar:
+    unit = {"unit": " images", "unit_scale": task.images_per_step} if task.images_per_step else {}
+    with progress_bar(description=task.description, total=task.steps, initial=start, show=progress, **unit) as bar:
         for step in range(start, task.steps):
             learning_rate = task.optimizer.param_groups[0]["lr"]
             history.add(_optimise(task, step))
             if (step + 1) % row_every == 0 or step + 1 == task.steps:
                 history.close_row(step + 1, learning_rate)
-                bar.set_postfix(loss=f"{history.rows[-1]['loss']:.4g}")
+                bar.set_postfix({name: f"{history.rows[-1][name]:.3g}" for name in history.loss_names})
             bar.update()
+            if step + 1 in pictured:
+                _save_picture(task, checkpoint.parent / PICTURES / f"step-{step + 1:06d}.png")
             if checkpoint and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(task, checkpoint, step + 1, history)
                 saved = time.monotonic()
@@ -101,6 +119,25 @@ def _optimise(task: Task, step: int) -> dict[str, float]:
     if task.scheduler:
         task.scheduler.step()
     return values
+
+
+def _picture_steps(task: Task, checkpoint: Path | None, start: int) -> set[int]:
+    """After which steps a picture is drawn; a training from the beginning removes those of an older one."""
+    if checkpoint is None or task.picture is None:
+        return set()
+    if start == 0:
+        shutil.rmtree(checkpoint.parent / PICTURES, ignore_errors=True)
+    return {round(task.steps * part / PICTURES_A_TRAINING) for part in range(1, PICTURES_A_TRAINING + 1)}
+
+
+def _save_picture(task: Task, file: Path) -> None:
+    """Drawn in evaluation mode and without gradients, so that looking does not change the training."""
+    task.module.eval()
+    with torch.no_grad():
+        picture = task.picture()
+    task.module.train()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    to_pil_image(picture.clamp(0, 1).cpu()).save(file)
 
 
 def _save(task: Task, checkpoint: Path, step: int, history: History) -> None:

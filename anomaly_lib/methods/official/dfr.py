@@ -1,11 +1,10 @@
-"""Read the checkpoints that the papers' authors publish. Nothing in a file is executed."""
+"""DFR's ``autoencoder.pth``."""
 
 from pathlib import Path
 
-import torch
-
 from anomaly_lib.errors import InputError
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder
+from anomaly_lib.methods.official.files import read_checkpoint
 
 
 def load_dfr(file: str | Path) -> FeatureAutoencoder:
@@ -14,13 +13,7 @@ def load_dfr(file: str | Path) -> FeatureAutoencoder:
     The file holds ``{"autoencoder": state_dict}``, or the state dict itself; sizes and batch normalisation are
     read from it. ``forward`` takes (N, C, h, w) raw regional features of VGG19. Raises InputError for anything else.
     """
-    file = Path(file)
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such checkpoint") from None
-    except Exception as error:  # torch raises many kinds for foreign or torn files
-        raise InputError(f"{file}: not a checkpoint of plain tensors ({type(error).__name__})") from None
+    content = read_checkpoint(file)
     state = content.get("autoencoder", content) if isinstance(content, dict) else {}
     try:
         autoencoder = FeatureAutoencoder(
