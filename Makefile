@@ -31,6 +31,7 @@ test: data  ## lint and all tests
 	$(BIN)/python -m pytest $(TESTS)
 
 lab: data  ## JupyterLab on the notebooks
+	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1  # asks to fetch news
 	$(BIN)/jupyter lab notebooks
 
 lint: $(READY)  ## what CI checks of style

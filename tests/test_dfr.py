@@ -15,7 +15,7 @@ from anomaly_lib.methods.dfr.location import location_scale
 from anomaly_lib.methods.dfr.method import Method, smoothed
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import Params
-from anomaly_lib.methods.dfr.space import fit_space, latent_size
+from anomaly_lib.methods.dfr.space import fit_space, latent_size, statistics
 from anomaly_lib.methods.official import load_dfr
 from anomaly_lib.reproducibility import generator
 from tests.conftest import GOLDEN, TINY_SETTINGS
@@ -90,7 +90,7 @@ def locations():
 
 
 def covariance_in(kind, locations):
-    transformed = fit_space(kind, locations)(locations.T[None, :, None])[0, :, 0]
+    transformed = fit_space(kind, statistics(locations))(locations.T[None, :, None])[0, :, 0]
     return torch.cov(transformed.double())
 
 
@@ -106,14 +106,14 @@ def test_standardised_features_have_unit_variances_but_stay_correlated(locations
 
 def test_the_raw_space_is_the_identity(locations):
     maps = locations.T[None, :, None]
-    assert torch.equal(fit_space("raw", locations)(maps), maps)
+    assert torch.equal(fit_space("raw", statistics(locations))(maps), maps)
 
 
 def test_the_latent_size_is_the_number_of_components_for_the_share():
     axes = torch.eye(4).repeat(50, 1) * torch.tensor([8.0, 2.0, 1.0, 0.5])
     both = torch.cat([axes, -axes])  # variances in the ratio 64 : 4 : 1 : 0.25
-    assert [latent_size("raw", both, share) for share in (0.9, 0.95, 0.99, 0.999)] == [1, 2, 3, 4]
-    assert latent_size("standardised", both, 0.9) == 4
+    assert [latent_size("raw", statistics(both), share) for share in (0.9, 0.95, 0.99, 0.999)] == [1, 2, 3, 4]
+    assert latent_size("standardised", statistics(both), 0.9) == 4
 
 
 def test_the_scale_of_a_place_is_its_mean_error_drawn_to_the_overall_mean():

@@ -14,6 +14,7 @@ from anomaly_lib.reporting.results import (
     averages,
     collect,
     column_order,
+    parts_table,
     table,
     write_csv,
 )
@@ -77,3 +78,19 @@ def test_the_report_of_a_profile_without_runs_is_all_not_run(params, tmp_path):
     assert "runs: 0 of 4" in text
     assert "| DFR | – | not run | not run |" in text
     assert "0.000" not in text
+
+
+def test_the_parts_of_a_score_have_a_table_with_the_oracle_last(params, reports):
+    rows = collect(params, reports)
+    assert parts_table(rows) is None
+    assert "Parts of the image score" not in results_markdown(rows, params, {"python": "3.11"})
+    runs = [(0, 0.8, 0.9), (1, 0.7, 0.6)]
+    rows = [
+        {"method": "dfr", "category": "nut", "seed": seed, "parts": {"map only": alone, "with deformation": both}}
+        for seed, alone, both in runs
+    ]
+    assert parts_table(rows).splitlines()[2:] == [
+        "| dfr: map only | 0.750 | 0.750 ± 0.071 |",
+        "| dfr: with deformation | 0.750 | 0.750 ± 0.212 |",
+        "| dfr: the better one, oracle | 0.800 | 0.800 ± 0.141 |",
+    ]

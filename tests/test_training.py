@@ -1,7 +1,9 @@
 """The one training loop: history, resuming to the same bits, and a clear stop."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from anomaly_lib import training
@@ -67,3 +69,17 @@ def test_a_checkpoint_that_does_not_fit_is_not_resumed(tmp_path, monkeypatch, da
 def test_a_loss_or_gradient_that_is_not_finite_stops_with_its_step(factor):
     with pytest.raises(InputError, match=r"at step \d+; lower the learning rate"):
         train(make_task(factor=factor), progress=False)
+
+
+def test_pictures_are_kept_in_order_and_do_not_change_the_training(tmp_path):
+    plain, pictured = make_task(steps=12), make_task(steps=12)
+    pictured.picture = lambda: torch.full((3, 4, 4), float(pictured.module.training))
+    stale = tmp_path / "pictures/step-000999.png"
+    stale.parent.mkdir()
+    stale.write_bytes(b"of an older training")
+    train(plain, progress=False)
+    train(pictured, tmp_path / "training.pt", progress=False)
+    files = sorted(file.name for file in (tmp_path / "pictures").iterdir())
+    assert files == [f"step-{step:06d}.png" for step in (2, 4, 6, 8, 10, 12)]
+    assert np.array(Image.open(tmp_path / "pictures" / files[0])).max() == 0  # drawn in evaluation mode
+    assert all(torch.equal(a, b) for a, b in zip(plain.module.parameters(), pictured.module.parameters(), strict=True))

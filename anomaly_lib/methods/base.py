@@ -4,7 +4,7 @@ Adding a method: one folder, one line in ``anomaly_lib.registry``; see ``docs/ad
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +24,8 @@ class ScoreMaps:
     """Anomaly maps, (N, H, W) float32 on the CPU, at the method's image size."""
     scores: Tensor
     """Image scores, (N,) float32 on the CPU."""
+    parts: dict[str, Tensor] = field(default_factory=dict)
+    """Further image scores by name, (N,) each, of a method whose score has parts; evaluated beside ``scores``."""
 
 
 class Method(ABC):
@@ -66,4 +68,4 @@ class Method(ABC):
 
     @abstractmethod
     def architecture(self) -> list[dict]:
-        """Rows ``{"part", "shape", "parameters"}`` of the live model, for figures and reports."""
+        """Rows ``{"part", ..., "parameters"}`` of the live model, trained parameters counted, for tables."""

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 
 from anomaly_lib.params import Params, params_hash
 from anomaly_lib.registry import method_class
-from anomaly_lib.reporting.results import METRICS, run_key, table
+from anomaly_lib.reporting.results import METRICS, parts_table, run_key, table
 
 
 def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
     """The whole report as Markdown; pictures are linked by paths from the report's folder."""
     parts = [_header(rows, params, stamp)]
     parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
-    parts += [_reasons(rows), _pictures(rows)]
+    parts += [_score_parts(rows), _reasons(rows), _pictures(rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -67,6 +67,17 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         method = method_class(name)
         lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
     return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
+
+
+def _score_parts(rows: Sequence[dict]) -> str:
+    parts = parts_table(rows)
+    if parts is None:
+        return ""
+    words = (
+        "Image AUROC of each part of a score that has parts. The score of the tables above is fixed beforehand; "
+        "the line *oracle* is what taking the better part of each run by its test labels would give."
+    )
+    return f"## Parts of the image score\n\n{words}\n\n{parts}"
 
 
 def _reasons(rows: Sequence[dict]) -> str:

@@ -125,13 +125,14 @@ def averages(rows: Sequence[dict]) -> dict[str, dict[str, float | None]]:
     return {method: {metric.key: _average(rows, method, metric.key) for metric in METRICS} for method in methods}
 
 
-def table(rows: Sequence[dict], metric: str) -> str:
+def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(METHODS)) -> str:
     """Markdown table of one metric: a line a method, the average first, then a column a category."""
     categories = list(dict.fromkeys(row["category"] for row in rows))
     lines = ["| method | average | " + " | ".join(categories) + " |", "|---" * (len(categories) + 2) + "|"]
-    for method in [name for name in METHODS if any(row["method"] == name for row in rows)]:
+    for method in [name for name in methods if any(row["method"] == name for row in rows)]:
         cells = [_cell(_values(rows, method, category, metric)) for category in categories]
-        lines.append(" | ".join([f"| {method.upper()}", _number(_average(rows, method, metric)), *cells]) + " |")
+        name = method.upper() if method in METHODS else method
+        lines.append(" | ".join([f"| {name}", _number(_average(rows, method, metric)), *cells]) + " |")
     return "\n".join(lines)
 
 
@@ -176,3 +177,23 @@ def metric_rows(metrics: dict) -> list[dict]:
         {"metric": key, "value": reasons.get(key, f"{value:.4f}" if isinstance(value, float) else value)}
         for key, value in values.items()
     ]
+
+
+def part_rows(parts: dict[str, float]) -> list[dict]:
+    """Image AUROC of each part of a method's score, as rows like those of ``metric_rows``."""
+    return [{"metric": f"image_auroc, {name}", "value": f"{value:.4f}"} for name, value in parts.items()]
+
+
+def parts_table(rows: Sequence[dict]) -> str | None:
+    """Markdown table of the image AUROC of each part of a score; None where no method's score has parts.
+
+    The last line of a method is what picking the better part on test labels would give, run by run: an oracle.
+    """
+    with_parts = [row for row in rows if row.get("parts")]
+    if not with_parts:
+        return None
+    flat = []
+    for row in with_parts:
+        values = row["parts"] | {"the better one, oracle": max(row["parts"].values())}
+        flat += [row | {"method": f"{row['method']}: {name}", "part": value} for name, value in values.items()]
+    return table(flat, "part", list(dict.fromkeys(row["method"] for row in flat)))

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.progress import progress_bar
 
 from .rendering import CATEGORIES, DEFAULT_SEED, GOOD, render
 from .textures import TEXTURES, render_texture
@@ -124,7 +124,7 @@ def write_sample(output: Path, seed: int = DEFAULT_SEED, workers: int = 1, progr
 def _write_files(folder: Path, seed: int, workers: int, progress: bool) -> None:
     items = plan()
     batches = _encode_all(items, seed, workers)
-    for files in tqdm(batches, total=len(items), unit="image", desc="sample set", disable=not progress):
+    for files in progress_bar(batches, description="sample set", total=len(items), unit="image", show=progress):
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

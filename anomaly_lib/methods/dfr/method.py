@@ -25,13 +25,14 @@ from anomaly_lib.methods.dfr.features import RegionalFeatures
 from anomaly_lib.methods.dfr.location import LocationScale, location_scale
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import Params
-from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size
+from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size, statistics
 from anomaly_lib.params import params_hash
 from anomaly_lib.progress import progress_bar
 from anomaly_lib.reproducibility import default_device, derived_seed, generator
 from anomaly_lib.training import Task, train
 
 IMAGES_AT_ONCE = 8
+LOCATION_IMAGES = 150  # beyond so many, the mean error of a place hardly moves
 STATISTICS_LOCATIONS = 10 * 64 * 64  # as many as in the authors' ten images, but drawn from all
 
 
@@ -130,8 +131,9 @@ class Method(BaseMethod):
     def _build(self, locations: Tensor) -> None:
         """Feature space, latent size and freshly initialised autoencoder from (M, C) normal vectors."""
         params = self.params
-        space = fit_space(params.feature_space, locations)
-        latent = params.latent or latent_size(params.feature_space, locations, params.latent_variance)
+        normal = statistics(locations)
+        space = fit_space(params.feature_space, normal)
+        latent = params.latent or latent_size(params.feature_space, normal, params.latent_variance)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, "dfr", "init"))
             self._assemble(space, latent)
@@ -145,6 +147,7 @@ class Method(BaseMethod):
     def _fit_location_scale(self, cache: FeatureCache, prior: float) -> None:
         grid = self.params.feature_size
         images = rearrange(cache.vectors, "(n h w) c -> n c h w", h=grid, w=grid)
+        images = images[:: -(-len(images) // LOCATION_IMAGES)]
         chunks = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
         errors = [reconstruction_error(*self._reconstructed(chunk.to(self.device))) for chunk in chunks]
         self._fitted()["location"].scale.copy_(location_scale(torch.cat(errors), prior))

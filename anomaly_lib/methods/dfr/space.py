@@ -8,6 +8,8 @@ channel close to its input channel, so that errors can still be told apart by la
 Shapes: M locations, C channels, N images, h x w locations of an image.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -31,9 +33,30 @@ class FeatureSpace(nn.Module):
         return torch.einsum("dc,nchw->ndhw", self.matrix, centred)
 
 
-def fit_space(kind: str, locations: Tensor) -> FeatureSpace:
-    """The space ``kind`` (raw, standardised, whitened) of (M, C) normal feature vectors."""
-    mean, std, correlation = _statistics(locations)
+class Statistics(NamedTuple):
+    """First and second moments of feature vectors, in float64."""
+
+    mean: Tensor
+    """(C,)"""
+    std: Tensor
+    """(C,), never 0."""
+    correlation: Tensor
+    """(C, C)"""
+
+
+def statistics(locations: Tensor) -> Statistics:
+    """Moments of (M, C) feature vectors."""
+    vectors = locations.double()
+    mean = vectors.mean(dim=0)
+    centred = vectors - mean
+    std = centred.square().mean(dim=0).sqrt().clamp(min=1e-6)
+    scaled = centred / std
+    return Statistics(mean, std, scaled.T @ scaled / len(scaled))
+
+
+def fit_space(kind: str, normal: Statistics) -> FeatureSpace:
+    """The space ``kind`` (raw, standardised, whitened) in which normal feature vectors have these moments."""
+    mean, std, correlation = normal
     if kind == "raw":
         return FeatureSpace(torch.zeros_like(mean).float(), torch.ones_like(std).float())
     if kind == "standardised":
@@ -43,24 +66,14 @@ def fit_space(kind: str, locations: Tensor) -> FeatureSpace:
     return FeatureSpace(mean.float(), (root / std).float())  # divides the columns, hence the inputs, by std
 
 
-def latent_size(kind: str, locations: Tensor, share: float) -> int:
-    """How many principal components of (M, C) vectors explain ``share`` of the variance (paper: 90 %).
+def latent_size(kind: str, normal: Statistics, share: float) -> int:
+    """How many principal components of vectors with these moments explain ``share`` of the variance (paper: 90 %).
 
     Of raw features in the raw space (paper), of standardised ones otherwise: after whitening all components
     explain the same, and nothing could be chosen.
     """
-    _, std, correlation = _statistics(locations)
+    _, std, correlation = normal
     matrix = correlation * torch.outer(std, std) if kind == "raw" else correlation
     variances = torch.linalg.eigvalsh(matrix).flip(0).clamp(min=0)
     explained = variances.cumsum(0) / variances.sum()
     return int((explained < share).sum()) + 1
-
-
-def _statistics(locations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (C,), standard deviation (C,), never 0, and correlation (C, C) in float64."""
-    vectors = locations.double()
-    mean = vectors.mean(dim=0)
-    centred = vectors - mean
-    std = centred.square().mean(dim=0).sqrt().clamp(min=1e-6)
-    scaled = centred / std
-    return mean, std, scaled.T @ scaled / len(scaled)

@@ -1,0 +1,1 @@
+"""What the lessons need beside the library: self-checks of their exercises."""
