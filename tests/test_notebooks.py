@@ -14,6 +14,7 @@ NAMES = [
     "01_explore_data",
     "02_synthesize",
     "03_train",
+    "03b_calibrate",
     "04_evaluate",
     "05_demo_gif",
     "06_report",
@@ -86,14 +87,16 @@ def test_a_missing_category_names_the_nearest_one(root, tmp_path):
     assert "did you mean nut?" in done.stderr
 
 
-def test_train_evaluate_and_demo_run_one_after_the_other_from_any_output_folder(root, tmp_path):
+def test_train_calibrate_evaluate_and_demo_run_one_after_the_other_from_any_output_folder(root, tmp_path):
     trained = f"build/test/{tmp_path.name}/train"
     evaluated = f"build/test/{tmp_path.name}/evaluate"
     demo = f"build/test/{tmp_path.name}/gif"
+    calibrated = f"build/test/{tmp_path.name}/calibrate"
     for name, parameters in (
         ("03_train", {"category": "nut", "output": trained}),
-        ("04_evaluate", {"category": "nut", "model": trained, "output": evaluated}),
-        ("05_demo_gif", {"category": "nut", "model": trained, "output": demo}),
+        ("03b_calibrate", {"category": "nut", "model": trained, "output": calibrated}),
+        ("04_evaluate", {"category": "nut", "model": calibrated, "output": evaluated}),
+        ("05_demo_gif", {"category": "nut", "model": calibrated, "output": demo}),
     ):
         done = run(root, tmp_path, name, **parameters)
         assert done.returncode == 0, done.stderr

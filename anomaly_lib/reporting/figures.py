@@ -1,7 +1,6 @@
 """Figures of data, training and results. Each function returns a matplotlib Figure and saves nothing."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,12 +14,8 @@ from anomaly_lib.reporting.style import (
     MAP_LIMITS,
     NORMAL_COLOUR,
     displayable,
-    on_fixed_scale,
+    map_scale,
 )
-
-LINES = ("-", "--", "-.")
-COUNTS = ("used_codes", "perplexity")
-"""Columns of a history that are counts: no losses, and no part of their figure."""
 
 
 def contact_sheet(
@@ -81,55 +76,26 @@ def area_histogram(areas: dict[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def loss_curve(history: Sequence[dict], title: str) -> Figure:
-    """Mean of each loss over the steps since the row before, and the learning rate.
-
-    ``loss`` is the sum that was minimised; what else a row holds are its terms.
-    """
-    figure, axis = plt.subplots(figsize=(7, 3))
-    steps = [row["step"] for row in history]
-    terms = [name for name in history[0] if name not in ("step", "loss", "learning_rate", *COUNTS)]
-    axis.plot(steps, [row["loss"] for row in history], color="black", label="loss")
-    for index, name in enumerate(terms):
-        colour, line = f"C{index}", LINES[index % len(LINES)]
-        axis.plot(steps, [row[name] for row in history], color=colour, linestyle=line, linewidth=1, label=name)
-    axis.set(xlabel="step", ylabel="loss", yscale="log", title=title)
-    rate = axis.twinx()
-    rate.plot(steps, [row["learning_rate"] for row in history], color="0.6", linestyle=":")
-    rate.set_ylabel("learning rate (dotted)")
-    if terms:
-        figure.legend(loc="outside right center", fontsize=8)
-    return figure
-
-
-def training_pictures(folder: Path) -> Figure | None:
-    """The pictures that a training kept in ``folder`` (``step-000100.png``), in order; None without any."""
-    files = sorted(folder.glob("step-*.png"))
-    if not files:
-        return None
-    pictures = [plt.imread(file) for file in files]
-    height, width = pictures[0].shape[:2]
-    columns = max(1, round(9 / (2.0 * width / height)))
-    rows = -(-len(files) // columns)
-    shape = (9, 9 / columns * height / width * rows + 0.25 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=shape, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, picture, file in zip(axes.flat, pictures, files, strict=False):
-        axis.imshow(picture)
-        axis.set_title(f"after {int(file.stem.removeprefix('step-'))} steps", fontsize=8)
-    return figure
-
-
-def score_histogram(scores: np.ndarray, labels: np.ndarray, threshold: float, title: str) -> Figure:
-    """Image scores of normal and anomalous test images, and the threshold from held-out normals."""
+def score_histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None, title: str) -> Figure:
+    """Image scores of normal and anomalous test images, and the threshold from normal images, where there is one."""
     figure, axis = plt.subplots(figsize=(7, 3))
     bins = np.linspace(scores.min(), scores.max(), 25)
     groups = ((0, "normal", NORMAL_COLOUR, ""), (1, "anomalous", ANOMALOUS_COLOUR, "//"))
     for label, name, colour, hatch in groups:
         axis.hist(scores[labels == label], bins=bins, color=colour, alpha=0.65, hatch=hatch, label=name)
-    axis.axvline(threshold, color="black", linestyle="--", label="threshold (held-out normals)")
+    if threshold is not None:
+        axis.axvline(threshold, color="black", linestyle="--", label="threshold (from normal images)")
     axis.set(xlabel="image score", ylabel="test images", title=title)
+    axis.legend()
+    return figure
+
+
+def held_out_scores(scores: np.ndarray, thresholds: dict) -> Figure:
+    """Image scores (N,) of held-out normals, a dot each, and the threshold that they gave."""
+    figure, axis = plt.subplots(figsize=(7, 1.7))
+    axis.plot(np.sort(scores), np.linspace(0, 1, len(scores)), "o", color=NORMAL_COLOUR, alpha=0.7)
+    axis.axvline(thresholds["image"], color="black", linestyle="--", label="threshold")
+    axis.set(xlabel="image score", yticks=[], title=f"{len(scores)} held-out normal images, in ascending order")
     axis.legend()
     return figure
 
@@ -137,9 +103,13 @@ def score_histogram(scores: np.ndarray, labels: np.ndarray, threshold: float, ti
 def map_rows(
     images: np.ndarray, maps: np.ndarray, masks: np.ndarray | None, titles: Sequence[str], thresholds: dict
 ) -> Figure:
-    """One row an image: input with the true outline, anomaly map on the fixed scale, input with the found outline."""
+    """One row an image: input with the true outline, anomaly map on the fixed scale, input with the found outline.
+
+    Without a pixel threshold nothing is outlined as found, and the scale is the range of these maps.
+    """
     figure, axes = plt.subplots(len(images), 3, figsize=(6.6, 2.1 * len(images)), squeeze=False)
-    shown = on_fixed_scale(maps, thresholds)
+    scale = map_scale(thresholds, float(maps.min()), float(maps.max()))
+    shown = scale(maps)
     for index, (row, title) in enumerate(zip(axes, titles, strict=True)):
         for axis in row:
             axis.set_axis_off()
@@ -149,9 +119,10 @@ def map_rows(
             outline(row[0], masks[index])
         picture = row[1].imshow(shown[index], cmap=MAP_COLOURS, vmin=MAP_LIMITS[0], vmax=MAP_LIMITS[1])
         row[2].imshow(displayable(images[index]))
-        outline(row[2], shown[index] >= 1)
+        if scale.has_threshold:
+            outline(row[2], shown[index] >= 1)
     axes[0, 1].set_title("anomaly map", fontsize=8)
-    axes[0, 2].set_title("pixels above threshold", fontsize=8)
+    axes[0, 2].set_title("pixels above threshold" if scale.has_threshold else "no pixel threshold", fontsize=8)
     bar = figure.colorbar(picture, ax=axes[:, 1], location="bottom", shrink=0.9, aspect=18)
-    bar.set_label("0 median normal, 1 threshold", fontsize=8)
+    bar.set_label(scale.label, fontsize=8)
     return figure

@@ -103,14 +103,6 @@ def column_order(categories: Sequence[str]) -> list[str]:
     return list(categories)
 
 
-def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str] = COLUMNS) -> None:
-    """One line a row; an empty field where there is no number. Keys that are no column are left out."""
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, extrasaction="ignore", restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def read_csv(file: Path) -> list[dict]:
     """The rows of a results.csv, with numbers as numbers; an empty field is a run or a metric that is absent."""
     with file.open(encoding="utf-8", newline="") as stream:
@@ -160,13 +152,6 @@ def _average(rows: Sequence[dict], method: str, metric: str) -> float | None:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def markdown_table(rows: Sequence[dict]) -> str:
-    """Any rows with equal keys as a Markdown table."""
-    columns = list(rows[0])
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows])
 
 
 def metric_rows(metrics: dict) -> list[dict]:
