@@ -29,8 +29,47 @@ def _parser() -> argparse.ArgumentParser:
     fanout.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     fanout.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: the number of cores")
     fanout.set_defaults(run=_fanout)
+    _add_detect(commands)
+    _add_official(commands)
     _add_data_commands(commands.add_parser("data", help="sample data, and a look at any data folder"))
     return parser
+
+
+def _add_detect(commands) -> None:
+    detect = commands.add_parser(
+        "detect",
+        help="look at photos with a trained model: pictures, JSON, CSV",
+        description="Scores an image, or all images of a folder and its sub-folders. Exit code 0: all done. "
+        "1: some could not be read and were skipped. 2: nothing could be done.",
+    )
+    detect.add_argument("images", type=Path, metavar="IMAGE_OR_FOLDER")
+    detect.add_argument("--output", type=Path, required=True, metavar="DIR", help="for pictures and tables")
+    model = detect.add_argument_group("model", "either --method and --category, or --model")
+    model.add_argument("--method", metavar="M", help="method of a model that the pipeline trained")
+    model.add_argument("--category", metavar="C", help="its category")
+    model.add_argument("--seed", type=int, metavar="N", help="its random seed; default: the profile's first")
+    model.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
+    model.add_argument("--model", type=Path, metavar="DIR", help="folder of a trained or imported model")
+    detect.add_argument("--maps", action="store_true", help="also NAME.npy: float32 map at the photo's resolution")
+    detect.add_argument("--no-pictures", action="store_true", help="tables only, which is faster")
+    detect.add_argument("--json", action="store_true", help="print results.json")
+    detect.set_defaults(run=_detect)
+
+
+def _add_official(commands) -> None:
+    read = commands.add_parser("import-official", help="a checkpoint of a paper's authors as a model that detect uses")
+    read.add_argument("method", metavar="METHOD", help="draem, dfr or dmad")
+    read.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the authors' file, or both of DRAEM's")
+    read.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the model")
+    read.add_argument("--category", metavar="C", help="what it was trained on")
+    read.add_argument("--data", type=Path, metavar="DIR", help="find thresholds on this data's category C")
+    read.add_argument("--weights", type=Path, metavar="FILE", help="the backbone's ImageNet weights; default: timm's")
+    read.add_argument("--image-size", type=_positive, metavar="N", help="side it was trained at; default: the authors'")
+    read.set_defaults(run=_import_official)
+    write = commands.add_parser("export-official", help="a trained model as files for the authors' own code")
+    write.add_argument("model", type=Path, metavar="MODEL_DIR", help="folder of a trained model")
+    write.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the files")
+    write.set_defaults(run=_export_official)
 
 
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +109,61 @@ def _fanout(options: argparse.Namespace) -> int:
     from anomaly_lib.fanout import fanout
 
     return 1 if fanout(options.profile, options.jobs) else 0
+
+
+def _detect(options: argparse.Namespace) -> int:
+    from anomaly_lib.detect import detect
+    from anomaly_lib.methods.checkpoints import load_model
+    from anomaly_lib.reporting.style import use_style
+    from anomaly_lib.reproducibility import make_deterministic
+
+    folder, threads = _model_folder(options)
+    make_deterministic(threads)
+    use_style()
+    model = load_model(folder)
+    pictures = not options.no_pictures
+    results = detect(model, options.images, options.output, pictures=pictures, maps=options.maps)
+    for problem in results.skipped:
+        print(f"skipped: {problem}", file=sys.stderr)
+    print(results.to_json() if options.json else results.summary(options.output))
+    return 1 if results.skipped else 0
+
+
+def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
+    """Where the wanted model lies, and with how many CPU threads it is to run: other numbers change last bits."""
+    from anomaly_lib.params import load_params
+    from anomaly_lib.trained_models import find_model
+
+    pipeline = (options.method, options.category, options.seed, options.profile)
+    if options.model:
+        if any(value is not None for value in pipeline):
+            raise InputError("--model names the model alone: leave out --method, --category, --seed and --profile")
+        return options.model, 1
+    if not (options.method and options.category):
+        raise InputError("which model? give --method and --category, or --model with a model's folder")
+    params = load_params(f"profiles/{options.profile}/params.yaml" if options.profile else "params.yaml")
+    return find_model(params, options.method, options.category, options.seed), params.threads
+
+
+def _import_official(options: argparse.Namespace) -> int:
+    from anomaly_lib.official_models import import_official
+    from anomaly_lib.reproducibility import make_deterministic
+
+    make_deterministic(threads=1)
+    files = (options.files, options.output, options.category, options.data, options.weights, options.image_size)
+    model = import_official(options.method, *files)
+    threshold = model.thresholds["image"]
+    found = "no thresholds" if threshold is None else f"image threshold {threshold:.4g}, {model.thresholds['source']}"
+    print(f"wrote {options.output}: {model.method.title}, {model.category}, {found}")
+    return 0
+
+
+def _export_official(options: argparse.Namespace) -> int:
+    from anomaly_lib.official_models import export_official
+
+    for file in export_official(options.model, options.output):
+        print(f"wrote {file}")
+    return 0
 
 
 def _data_sample(options: argparse.Namespace) -> int:

@@ -21,13 +21,15 @@ METADATA = {
 
 
 def canonical_source(notebook):
-    """Sources, tags and positional cell ids only. Changes the notebook in place and returns it."""
+    """Sources, tags, folded sources and positional cell ids only. Changes the notebook in place and returns it."""
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for position, cell in enumerate(notebook.cells):
-        tags = cell.metadata.get("tags")
+        kept = {"tags": cell.metadata.get("tags")}
+        if cell.metadata.get("jupyter", {}).get("source_hidden"):
+            kept["jupyter"] = {"source_hidden": True}  # a lesson's solution stays folded
         cell["id"] = f"cell-{position}"
-        cell["metadata"] = nbformat.from_dict({"tags": tags} if tags else {})
+        cell["metadata"] = nbformat.from_dict({key: value for key, value in kept.items() if value})
         if cell.cell_type == "code":
             cell["outputs"], cell["execution_count"] = [], None
     return notebook

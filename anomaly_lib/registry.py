@@ -10,7 +10,9 @@ from importlib import import_module
 from anomaly_lib.errors import InputError
 
 METHODS = {
+    "draem": "anomaly_lib.methods.draem",
     "dfr": "anomaly_lib.methods.dfr",
+    "dmad": "anomaly_lib.methods.dmad",
 }
 
 

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from einops import rearrange
+from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchvision.transforms.functional import to_pil_image
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.progress import progress_bar
@@ -137,7 +138,8 @@ def _save_picture(task: Task, file: Path) -> None:
         picture = task.picture()
     task.module.train()
     file.parent.mkdir(parents=True, exist_ok=True)
-    to_pil_image(picture.clamp(0, 1).cpu()).save(file)
+    pixels = (rearrange(picture.clamp(0, 1), "c h w -> h w c") * 255).round().byte()
+    Image.fromarray(pixels.cpu().numpy()).save(file)
 
 
 def _save(task: Task, checkpoint: Path, step: int, history: History) -> None:

@@ -16,6 +16,8 @@ GOLDEN = ROOT.parent / "shared/reference/golden"
 
 # Settings with which a method trains in a second or two. A new method adds its line here.
 TINY_SETTINGS = {
+    "draem": {"image_size": 64, "reconstructive_width": 8, "discriminative_width": 8, "steps": 80, "batch": 4},
+    "dmad": {"image_size": 64, "steps": 80, "batch": 4, "codes": 10},
     "dfr": {"image_size": 64, "feature_size": 16, "layers": ["stage0", "stage2"], "steps": 80, "batch": 128},
 }
 

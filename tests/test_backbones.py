@@ -1,6 +1,7 @@
 """Backbones: pretrained weights that really are pretrained, and refusals that say what to do."""
 
 import pytest
+import timm
 import torch
 
 from anomaly_lib.errors import InputError
@@ -83,3 +84,18 @@ def test_without_network_a_missing_download_says_what_to_do(monkeypatch, tmp_pat
 
 def _offline(*arguments, **keywords):
     raise ConnectionError("no network")
+
+
+def test_wide_resnet_takes_torchvisions_weights_and_other_networks_timms_default(monkeypatch, tmp_path):
+    asked, create = [], timm.create_model
+
+    def recorded(name, pretrained=False):
+        asked.append(name)
+        return create(name.partition(".")[0], pretrained=False)
+
+    monkeypatch.setattr("timm.create_model", recorded)
+    Backbone("wide_resnet50_2", ["layer1"])
+    outputs = Backbone("resnet18", ["reduction4", "reduction8", "reduction16"])(torch.rand(1, 3, 64, 64))
+    assert [tuple(output.shape[1:]) for output in outputs] == [(64, 16, 16), (128, 8, 8), (256, 4, 4)]
+    assert asked[0] == "wide_resnet50_2.tv_in1k"
+    assert asked[-1] == "resnet18"

@@ -12,7 +12,18 @@ from anomaly_lib.errors import InputError
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["check"], ["fanout"], ["data"], ["data", "sample"], ["data", "describe"], ["data", "validate"]],
+    [
+        [],
+        ["check"],
+        ["fanout"],
+        ["detect"],
+        ["import-official"],
+        ["export-official"],
+        ["data"],
+        ["data", "sample"],
+        ["data", "describe"],
+        ["data", "validate"],
+    ],
 )
 def test_every_command_has_help(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -21,7 +32,18 @@ def test_every_command_has_help(arguments, capsys):
     assert "usage: python -m anomaly_lib" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["chekc"], ["fanout", "--jobs", "0"], ["data", "describe"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["chekc"],
+        ["fanout", "--jobs", "0"],
+        ["data", "describe"],
+        ["detect", "photo.png"],
+        ["import-official", "dfr", "--output", "out"],
+        ["export-official", "model"],
+    ],
+)
 def test_wrong_usage_is_exit_code_2(arguments):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)

@@ -18,6 +18,7 @@ NAMES = [
     "04_evaluate",
     "05_demo_gif",
     "06_report",
+    "07_detect",
 ]
 
 

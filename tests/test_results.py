@@ -23,7 +23,7 @@ from anomaly_lib.reporting.tables import write_csv
 @pytest.fixture
 def params(root):
     raw = yaml.safe_load((root / "params.yaml").read_text())
-    return parse_params(raw | {"categories": ["nut", "wood"], "seeds": [0, 1]})
+    return parse_params(raw | {"categories": ["nut", "wood"], "seeds": [0, 1], "methods": {"dfr": {}}})
 
 
 @pytest.fixture

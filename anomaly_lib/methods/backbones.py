@@ -2,12 +2,14 @@
 
 ``tf_efficientnet_lite0`` takes its weights from an installed package, so it needs no network. Every other
 backbone takes them from a file, or from timm's own download cache. Missing weights are an error that says what
-to do; they are never silently random.
+to do; they are never silently random. Any convolutional network of timm that lists its features can be named; its
+layers are then called by their stride, ``reduction4`` and so on.
 
 Shapes: N images, C channels, H x W pixels.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,8 @@ class Spec:
     std: tuple[float, float, float] = IMAGENET_STD
     in_package: bool = False
     """Whether the weights come with a Python package."""
+    tag: str = ""
+    """Which of timm's weights to take; empty for timm's default."""
 
 
 BACKBONES = {
@@ -54,8 +58,15 @@ BACKBONES = {
         in_package=True,
     ),
     "vgg19": Spec(layers=_vgg19_relus()),
-    "wide_resnet50_2": Spec(layers={f"layer{i}": f"layer{i}" for i in range(1, 5)}),
+    # torchvision's first weights: the ones that papers mean, and not timm's default
+    "wide_resnet50_2": Spec(layers={f"layer{i}": f"layer{i}" for i in range(1, 5)}, tag="tv_in1k"),
 }
+PYRAMIDS = {
+    "tf_efficientnet_lite0": ("stage1", "stage2", "stage4"),
+    "vgg19": ("relu3_4", "relu4_4", "relu5_4"),
+    "wide_resnet50_2": ("layer1", "layer2", "layer3"),
+}
+"""Layers at strides 4, 8 and 16."""
 
 
 class Backbone(nn.Module):
@@ -86,8 +97,16 @@ class Backbone(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        return self.extract(self.normalise(images))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the network was trained to see them."""
+        return (images - self.mean) / self.std
+
+    def extract(self, normalised: Tensor) -> list[Tensor]:
+        """The layers' outputs for images that ``normalise`` made, or that were warped since."""
         with contextlib.suppress(_DeepestReached):
-            self.network((images - self.mean) / self.std)
+            self.network(normalised)
         outputs = [self._outputs[layer] for layer in self.layers]
         self._outputs.clear()
         return outputs
@@ -115,20 +134,47 @@ class _DeepestReached(Exception):
     """The wanted layers have been computed."""
 
 
+def pyramid_layers(name: str) -> list[str]:
+    """The deepest layers at strides 4, 8 and 16. Raises InputError for a backbone that has none."""
+    if name in PYRAMIDS:
+        return list(PYRAMIDS[name])
+    wanted = ["reduction4", "reduction8", "reduction16"]
+    missing = [layer for layer in wanted if layer not in _spec(name).layers]
+    if missing:
+        raise InputError(
+            f"backbone {name} has no layer '{missing[0]}'; one with features at strides 4, 8, 16 is needed"
+        )
+    return wanted
+
+
 def _spec(name: str) -> Spec:
-    if name not in BACKBONES:
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if not timm.is_model(name):
         raise InputError(f"unknown backbone '{name}': {nearest(name, BACKBONES)}")
-    return BACKBONES[name]
+    return _timm_spec(name)
+
+
+@functools.cache
+def _timm_spec(name: str) -> Spec:
+    """Layers of a timm network by stride; where several have one stride, the deepest."""
+    with torch.device("meta"):  # shapes alone, no weights
+        network = timm.create_model(name, pretrained=False)
+    features = getattr(network, "feature_info", [])
+    features = features if isinstance(features, list) else features.info
+    layers = {f"reduction{entry['reduction']}": entry["module"] for entry in features}
+    config = network.pretrained_cfg
+    return Spec(layers, tuple(config["mean"]), tuple(config["std"]))
 
 
 def _load_network(name: str, weights: str | None) -> nn.Module:
-    if weights is None and not BACKBONES[name].in_package:
+    if weights is None and not _spec(name).in_package:
         return _timm_pretrained(name)
     network = timm.create_model(name, pretrained=False)
     state = _packaged_state(network) if weights is None else _file_state(Path(weights))
     wanted = network.state_dict()
     # classifier heads differ between timm and torchvision, and no feature needs them
-    needed = {key for key in wanted if key.startswith(_feature_prefixes(name))}
+    needed = {key for key in wanted if _is_feature(key, name, network)}
     misfits = [key for key in sorted(needed) if key not in state or state[key].shape != wanted[key].shape]
     if misfits:
         raise InputError(f"{weights}: these are not weights of {name} ('{misfits[0]}' is missing or of another shape)")
@@ -136,17 +182,20 @@ def _load_network(name: str, weights: str | None) -> nn.Module:
     return network
 
 
-def _feature_prefixes(name: str) -> tuple[str, ...]:
+def _is_feature(key: str, name: str, network: nn.Module) -> bool:
+    """Whether a tensor of the network belongs to its features, as opposed to its classifier."""
     if name == "vgg19":
-        return ("features.",)
-    if name == "wide_resnet50_2":
-        return ("conv1.", "bn1.", "layer")
-    return ("",)
+        return key.startswith("features.")
+    if name == "tf_efficientnet_lite0":
+        return True  # packaged, and complete
+    classifiers = network.pretrained_cfg.get("classifier") or ()
+    classifiers = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
+    return not key.startswith(tuple(f"{classifier}." for classifier in classifiers))
 
 
 def _timm_pretrained(name: str) -> nn.Module:
     try:
-        return timm.create_model(name, pretrained=True)
+        return timm.create_model(".".join(filter(None, (name, _spec(name).tag))), pretrained=True)
     except Exception as error:  # the hub client raises many kinds when offline
         raise InputError(
             f"backbone {name}: no ImageNet weights on this machine and no network ({type(error).__name__}); "

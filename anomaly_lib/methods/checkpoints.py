@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -20,6 +21,7 @@ from anomaly_lib.reproducibility import provenance
 
 FORMAT = 1
 TENSORS, RECORD = "model.safetensors", "model.json"
+KEYS = {"method", "category", "seed", "digest", "params", "thresholds"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ def load_model(folder: Path) -> TrainedModel:
         state = load_file(tensors)
     except (OSError, SafetensorError):
         raise InputError(f"{tensors}: missing or damaged; train again or restore it with dvc checkout") from None
-    params = params_class(record["method"]).model_validate(record["params"])
+    try:
+        params = params_class(record["method"]).model_validate(record["params"])
+    except ValidationError:
+        raise InputError(f"{folder / RECORD}: has settings that this version does not know; train again") from None
     method = method_class(record["method"])(params, record["seed"])
     method.load_state_dict(state)
     return TrainedModel(method, record["category"], record["thresholds"], record["digest"])
@@ -78,7 +83,7 @@ def _record(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: no trained model here; run notebook 03_train or 'dvc repro'") from None
     except ValueError:
         raise InputError(f"{file}: not valid JSON; train again or restore it with dvc checkout") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not isinstance(record, dict) or record.get("format") != FORMAT or KEYS - record.keys():
         raise InputError(f"{file}: not a model record of this version; train again")
     return record
 

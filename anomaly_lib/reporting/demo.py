@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR
+from anomaly_lib.reporting.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, decide, decision_words
 
 GAP, TITLE_HEIGHT, FOOTER_HEIGHT = 4, 20, 26
 LARGEST_GIF = 1_000_000  # bytes
@@ -33,12 +33,13 @@ class DemoImage:
     label: str
     """Defect type or 'good'."""
     score: float
-    threshold: float
+    threshold: float | None
+    """None for a model without one: nothing is decided then."""
 
     @property
-    def decision(self) -> str:
-        """'anomalous' at or above the threshold, else 'normal'."""
-        return "anomalous" if self.score >= self.threshold else "normal"
+    def decision(self) -> str | None:
+        """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
+        return decide(self.score, self.threshold)
 
 
 def frame(demo: DemoImage, panel_size: int, headline: str) -> Image.Image:
@@ -47,15 +48,13 @@ def frame(demo: DemoImage, panel_size: int, headline: str) -> Image.Image:
     width = 4 * panel_size + 5 * GAP
     canvas = Image.new("RGB", (width, panel_size + TITLE_HEIGHT + FOOTER_HEIGHT), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    for index, (panel, title) in enumerate(
-        zip(panels, ("input", "truth", "anomaly map", "above threshold"), strict=True)
-    ):
+    last = "no threshold" if demo.threshold is None else "above threshold"
+    for index, (panel, title) in enumerate(zip(panels, ("input", "truth", "anomaly map", last), strict=True)):
         left = GAP + index * (panel_size + GAP)
         canvas.paste(panel.resize((panel_size, panel_size), Image.Resampling.BILINEAR), (left, TITLE_HEIGHT))
         draw.text((left + 2, 2), title, fill="black", font=font)
-    colour = ANOMALOUS_COLOUR if demo.decision == "anomalous" else NORMAL_COLOUR
-    side = "at or above" if demo.decision == "anomalous" else "below"
-    words = f"{headline} · {demo.label}: score {demo.score:.3g} {side} {demo.threshold:.3g}, {demo.decision}"
+    words = f"{headline} · {demo.label}: score {decision_words(demo.score, demo.threshold)}"
+    colour = DECISION_COLOURS[demo.decision]
     draw.text((GAP + 2, TITLE_HEIGHT + panel_size + 5), words, fill=colour, font=font)
     return canvas
 
@@ -100,7 +99,9 @@ def _coloured(shown_map: np.ndarray) -> Image.Image:
 
 
 def _found(demo: DemoImage) -> Image.Image:
-    """The input, darkened where the map stays below the pixel threshold."""
+    """The input, darkened where the map stays below the pixel threshold; without one, the input."""
+    if demo.threshold is None:
+        return _rgb(np.moveaxis(demo.image, 0, -1))
     above = demo.shown_map[..., None] >= 1
     picture = np.moveaxis(demo.image, 0, -1)
     return _rgb(np.where(above, picture, 0.35 * picture))

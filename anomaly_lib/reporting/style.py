@@ -4,6 +4,7 @@ Maps are shown on a scale fixed by held-out normals: 0 is the median normal pixe
 the same for every image of a model, so a normal image looks calm; a scale per image would make it look defective.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,6 +16,7 @@ MAP_LIMITS = (0.0, 2.0)
 """Limits of the shown scale: from the median normal pixel to as far above the threshold again."""
 NORMAL_COLOUR, ANOMALOUS_COLOUR = "#0072b2", "#d55e00"
 """Blue and vermilion of Okabe and Ito: told apart by people with any colour vision."""
+DECISION_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, None: "#404040"}
 CONTOUR_COLOUR = "#00e5ff"
 
 
@@ -41,10 +43,56 @@ def save_figure(figure: Figure, file: Path) -> Path:
     return file
 
 
+@dataclass(frozen=True)
+class MapScale:
+    """How the values of a model's maps become shown ones, the same for every image."""
+
+    zero: float
+    """The value that is shown as 0."""
+    one: float
+    """The value that is shown as 1: the pixel threshold where there is one."""
+    label: str
+    """What the scale means, for the colour bar."""
+    has_threshold: bool
+
+    def __call__(self, maps: np.ndarray) -> np.ndarray:
+        return (np.asarray(maps) - self.zero) / max(self.one - self.zero, np.finfo(np.float32).tiny)
+
+
+def map_scale(thresholds: dict, lowest: float = 0.0, highest: float = 1.0) -> MapScale:
+    """The scale that the model's thresholds fix.
+
+    A model without thresholds (imported from its authors' files) is shown between the ``lowest`` and the ``highest``
+    value of the maps at hand instead, and the label says so.
+    """
+    if thresholds.get("pixel") is None:
+        label = f"{lowest:.3g} (dark) to {highest:.3g} (bright), the range of these maps"
+        return MapScale(lowest, (lowest + highest) / 2, label, False)
+    return MapScale(thresholds["pixel_median"], thresholds["pixel"], "0 median normal, 1 threshold", True)
+
+
 def on_fixed_scale(maps: np.ndarray, thresholds: dict) -> np.ndarray:
-    """Maps in units in which the median normal pixel is 0 and the pixel threshold is 1."""
-    median, threshold = thresholds["pixel_median"], thresholds["pixel"]
-    return (np.asarray(maps) - median) / max(threshold - median, np.finfo(np.float32).tiny)
+    """Maps in units in which the median normal pixel is 0 and the pixel threshold is 1 (``map_scale``)."""
+    maps = np.asarray(maps)
+    return map_scale(thresholds, float(maps.min()), float(maps.max()))(maps)
+
+
+def decide(score: float, threshold: float | None) -> str | None:
+    """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
+    if threshold is None:
+        return None
+    return "anomalous" if score >= threshold else "normal"
+
+
+def decision_words(score: float, threshold: float | None) -> str:
+    """'3.2 below 4.1, normal', or that there is no threshold to decide by."""
+    decision = decide(score, threshold)
+    if decision is None:
+        return f"{score:.3g}; no threshold, so no decision"
+    # as many digits as it takes to tell the two apart
+    digits = next((n for n in range(3, 9) if f"{score:.{n}g}" != f"{threshold:.{n}g}"), 9)
+    side = "at or above" if decision == "anomalous" else "below"
+    return f"{score:.{digits}g} {side} {threshold:.{digits}g}, {decision}"
 
 
 def displayable(image: np.ndarray) -> np.ndarray:

@@ -3,72 +3,82 @@
 Shapes: N images, H x W pixels, M textures. Values of images in [0, 1].
 """
 
-from dataclasses import dataclass
-
 import torch
-from einops import rearrange
-from kornia.geometry.transform import rotate
 from torch import Tensor
 
-from anomaly_lib.synthesis.perlin import perlin_noise, random_cells
-
-NOISE_THRESHOLD = 0.5  # authors' code; the paper draws it uniformly
-MAX_ROTATION = 90.0  # degrees
-MAX_BETA = 0.8  # share of the original image that stays visible inside the mask
-MASKS_AT_ONCE = 50
-
-
-@dataclass(frozen=True)
-class Synthesised:
-    """The result and everything that was drawn, so that a figure can show each step."""
-
-    image: Tensor
-    """Images with anomalies, (N, 3, H, W)."""
-    mask: Tensor
-    """Where, (N, 1, H, W) float32, 0 or 1; all zero for a sample that stays normal."""
-    noise: Tensor
-    """Perlin noise after rotation, (N, 1, H, W)."""
-    texture: Tensor
-    """What was blended in, (N, 3, H, W)."""
-    beta: Tensor
-    """Share of the original inside the mask, (N,)."""
-    cells: Tensor
-    """Perlin cells along height and width, (N, 2)."""
+from anomaly_lib.errors import InputError
+from anomaly_lib.params import SynthesisRecipe
+from anomaly_lib.synthesis.draws import draw
+from anomaly_lib.synthesis.operations import seen_texture, whole_texture
+from anomaly_lib.synthesis.region import DEFAULT_RECIPE, check_size, region
+from anomaly_lib.synthesis.result import Steps, Synthesised
+from anomaly_lib.synthesis.rotation import rotate
+from anomaly_lib.synthesis.textures import source_levels
 
 
 def synthesize(
-    images: Tensor, textures: Tensor, generator: torch.Generator, clean_probability: float = 0.5
+    images: Tensor,
+    textures: Tensor | None,
+    generator: torch.Generator,
+    recipe: SynthesisRecipe = DEFAULT_RECIPE,
+    keep_steps: bool = True,
 ) -> Synthesised:
-    """Blend a random texture into a Perlin-shaped region of each image.
+    """Blend a random texture into a random region of each image, as ``recipe`` says (default: the authors' code).
 
-    Inside the mask the result is beta * image + (1 - beta) * texture, beta uniform in [0, 0.8]; a share
-    ``clean_probability`` of the samples stays as it is, with an empty mask. ``images`` (N, 3, H, W) and
-    ``textures`` (M, 3, H, W) have one size; everything is drawn from ``generator``.
-    Source: DRAEM, eq. (1), with the authors' ranges. The texture's own augmentation is not part of this function.
+    Inside the mask the result is (1 - opacity) * normal + opacity * texture, outside it is the normal image.
+    ``images`` are (N, 3, H, W) float32 in [0, 1]; ``textures`` (M, 3, h, w) are levels in uint8, or values in [0, 1],
+    which are rounded to levels; those of another size are resized. ``textures`` may be None where the recipe takes a
+    colour, and where it takes normal images: then they are ``images`` themselves.
+    Everything is drawn from ``generator``, on the CPU, and computed where ``images`` are; samples that stay clean on
+    purpose cost nothing but their rotation. Raises InputError for wrong shapes, missing textures, and images smaller
+    than the largest number of Perlin cells. Source: DRAEM, eq. (1) and section 3.3.
     """
-    count, _, height, width = images.shape
-    noise, cells = rotated_noise(count, (height, width), generator)
-    anomalous = torch.rand(count, generator=generator) >= clean_probability
-    mask = (noise > NOISE_THRESHOLD) & rearrange(anomalous, "n -> n 1 1 1")
-    texture = textures[torch.randint(len(textures), (count,), generator=generator)]
-    beta = torch.rand(count, generator=generator) * MAX_BETA
-    blended = torch.lerp(texture, images, rearrange(beta, "n -> n 1 1 1"))
-    return Synthesised(torch.where(mask, blended, images), mask.float(), noise, texture, beta, cells)
+    if textures is None and recipe.texture_source == "normals":
+        textures = images
+    check(images, textures, recipe)
+    return synthesize_in_place(images.clone(), textures, generator, recipe, keep_steps)
 
 
-def rotated_noise(count: int, size: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Perlin noise (N, 1, H, W) of random cells (N, 2), each map turned by its own angle; returns both.
+def synthesize_in_place(
+    normal: Tensor, textures: Tensor | None, generator: torch.Generator, recipe: SynthesisRecipe, keep_steps: bool
+) -> Synthesised:
+    """As ``synthesize``, but turns the images themselves, which become ``normal`` of the result, and checks nothing."""
+    draws, size = draw(len(normal), recipe, generator), tuple(normal.shape[2:])
+    _turn(normal, draws.angle)
+    image, mask = normal.clone(), normal.new_zeros(len(normal), 1, *size)
+    steps = Steps.blank(normal) if keep_steps else None
+    # one by one: the pictures of one sample stay in the processor's cache, those of a batch do not
+    for index in torch.nonzero(draws.anomalous).flatten().tolist():
+        drawn = draws.of(index)
+        noise, rotated, inside = region(drawn, recipe, size, normal.device)
+        mask[index] = inside
+        where = torch.nonzero(inside.flatten()).flatten()  # (P,)
+        levels = source_levels(drawn, recipe, textures, size, normal.device)
+        texture = seen_texture(levels, drawn.steps(), where)  # (3, P)
+        pixels = image[index].view(3, -1)
+        pixels[:, where] = torch.lerp(pixels.index_select(1, where), texture, drawn.opacity.item())
+        if steps:
+            whole = whole_texture(levels, drawn.steps())
+            whole.view(3, -1)[:, where] = texture
+            steps.set(index, noise, rotated, levels / 255, whole)
+    return Synthesised(image, mask, normal, draws, steps)
 
-    The angle is uniform in +-90 degrees; corners are filled with 0, which is below the threshold.
-    """
-    cells = random_cells(count, generator)
-    noise = rearrange(perlin_noise(cells, size, generator), "n h w -> n 1 h w")
-    share = torch.rand(count, generator=generator)
-    return rotate(noise, (share * 2 - 1) * MAX_ROTATION), cells
+
+def _turn(images: Tensor, angle: Tensor) -> None:
+    """Turn each image by its angle in degrees, corners black; those with angle 0 keep their very values."""
+    for index in torch.nonzero(angle).flatten().tolist():
+        one = slice(index, index + 1)
+        images[one] = rotate(images[one], angle[one]).clamp_(0, 1)
 
 
-def mask_coverage(draws: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Share (0 to 1) of the image that each of ``draws`` masks covers, (draws,)."""
-    chunks = [min(MASKS_AT_ONCE, draws - start) for start in range(0, draws, MASKS_AT_ONCE)]
-    noises = (rotated_noise(chunk, size, generator)[0] for chunk in chunks)
-    return torch.cat([(noise > NOISE_THRESHOLD).float().mean(dim=(1, 2, 3)) for noise in noises])
+def check(images: Tensor, textures: Tensor | None, recipe: SynthesisRecipe) -> None:
+    """Raise InputError for what cannot be blended."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise InputError(f"images of shape {tuple(images.shape)}: (N, 3, height, width) is needed")
+    check_size(tuple(images.shape[2:]), recipe)
+    if recipe.texture_source == "colour":
+        return
+    if textures is None or len(textures) == 0:
+        raise InputError("no textures; load a folder with load_textures, or set texture_source to colour or normals")
+    if textures.ndim != 4 or textures.shape[1] != 3:
+        raise InputError(f"textures of shape {tuple(textures.shape)}: (M, 3, height, width) is needed")

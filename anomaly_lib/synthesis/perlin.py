@@ -1,13 +1,15 @@
-"""Perlin noise for a whole batch, as matrix products.
+"""Perlin noise as matrix products.
 
 Noise at a pixel is the sum, over the four corners of its cell, of (corner's gradient) . (pixel - corner), faded
 by a quintic. The fade and the offset along one axis do not depend on the other axis, so with a weight matrix per
-axis the whole image is two matrix products instead of a loop over corners.
+axis the whole image is two small matrix products and a large one, instead of a loop over corners. Those weights depend
+only on the number of cells and are kept.
 
-Shapes: N images, H x W pixels, L lattice points an axis (largest number of cells, plus one).
+Shapes: N images, H x W pixels, K x L lattice points (largest number of cells along an axis, plus one).
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,25 +17,36 @@ from torch import Tensor
 from anomaly_lib.errors import InputError
 
 MOST_CELLS = 32
+"""Largest number that ``random_cells`` draws; ``perlin_noise`` itself takes more."""
 
 
-def perlin_noise(cells: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+def perlin_noise(
+    cells: Tensor, size: tuple[int, int], generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
     """Perlin noise (N, H, W) float32, about -1 to 1, zero on the lattice points.
 
-    ``cells`` is (N, 2) integers: cells along height and width, each at least 1 and at most the size. Gradients
-    have unit length and uniformly random angles from ``generator``. Values are scaled by the square root of 2,
-    as the authors of DRAEM do. Raises InputError when a cell would be smaller than a pixel.
-    Source: Perlin, "Improving Noise", 2002 (fade); methods as in DRAEM, section 3.3.
+    ``cells`` is (N, 2) integers on the CPU: cells along height and width, each from 1 to the size; any two numbers do,
+    also where the size is no multiple of them. Gradients have unit length and uniformly random angles, drawn on the
+    CPU from ``generator``; the rest is computed on ``device``. Values are scaled by the square root of 2, as the
+    authors of DRAEM do. Raises InputError when a cell would be smaller than a pixel.
+    Source: Perlin, "Improving Noise", 2002 (fade); DRAEM, section 3.3.
     """
-    if cells.min() < 1 or (cells > torch.tensor(size)).any():
-        raise InputError(f"Perlin noise needs 1 to {min(size)} cells an axis, got {cells.min()} to {cells.max()}")
-    lattice = int(cells.max()) + 1
-    angles = torch.rand((len(cells), lattice, lattice), generator=generator) * (2 * math.pi)  # (N, L, L)
-    near_y, offset_y = _axis_weights(cells[:, 0], size[0], lattice)  # (N, H, L) each
-    near_x, offset_x = _axis_weights(cells[:, 1], size[1], lattice)  # (N, W, L) each
-    along_y = offset_y @ angles.sin() @ near_x.mT  # (N, H, L) (N, L, L) (N, L, W)
-    along_x = near_y @ angles.cos() @ offset_x.mT
-    return math.sqrt(2) * (along_y + along_x)
+    for axis, name in enumerate(("high", "wide")):
+        if len(cells) and (cells[:, axis].min() < 1 or cells[:, axis].max() > size[axis]):
+            low, high = cells[:, axis].min(), cells[:, axis].max()
+            raise InputError(
+                f"Perlin noise of {low} to {high} cells on an image {size[axis]} pixels {name}: "
+                f"1 to {size[axis]} cells are possible"
+            )
+    noise = torch.empty(len(cells), *size, device=device)
+    for index, (high, wide) in enumerate(cells.tolist()):
+        angles = (torch.rand(high + 1, wide + 1, generator=generator) * (2 * math.pi)).to(device)  # (K, L)
+        near_y, offset_y = _axis_weights(high, size[0], str(device))  # (H, K) each
+        near_x, offset_x = _axis_weights(wide, size[1], str(device))  # (W, L) each
+        # (H, K) (K, L) (L, W) for either component of the gradients; side by side, both are one product over 2 L
+        along_rows = torch.cat([offset_y @ angles.sin(), near_y @ angles.cos()], dim=1)
+        torch.mm(along_rows, torch.cat([near_x, offset_x], dim=1).T, out=noise[index])
+    return noise.mul_(math.sqrt(2))
 
 
 def random_cells(count: int, generator: torch.Generator) -> Tensor:
@@ -46,10 +59,11 @@ def fade(t: Tensor) -> Tensor:
     return t * t * t * (t * (t * 6 - 15) + 10)
 
 
-def _axis_weights(cells: Tensor, pixels: int, lattice: int) -> tuple[Tensor, Tensor]:
-    """Weight of each lattice point on each pixel of an axis, and the same times the pixel's offset from it."""
-    position = torch.arange(pixels)[None] * (cells[:, None] / pixels)  # (N, P) in cells
-    offset = position[..., None] - torch.arange(lattice)  # (N, P, L)
+@lru_cache(maxsize=64)
+def _axis_weights(cells: int, pixels: int, device: str) -> tuple[Tensor, Tensor]:
+    """Weight of each lattice point on each pixel of an axis, (P, cells + 1), and the same times the pixel's offset."""
+    position = torch.arange(pixels, device=device) * (cells / pixels)
+    offset = position[:, None] - torch.arange(cells + 1, device=device)
     # 1 on the point itself, fading to 0 one cell away; the other lattice points do not touch this pixel
     weight = fade((1 - offset.abs()).clamp(min=0))
     return weight, weight * offset

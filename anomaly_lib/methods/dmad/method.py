@@ -1,0 +1,273 @@
+"""DMAD as a method: fit, score, explain.
+
+Deviates from the authors' code, each a switch in params and a row in docs/fidelity/dmad.md. The presets
+``official_image`` and ``official_pixel`` take all of that back.
+
+Shapes: N images, S image side; level l is (N, C_l, h_l, w_l), finest first.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.methods.base import Method as BaseMethod
+from anomaly_lib.methods.base import ScoreMaps
+from anomaly_lib.methods.dmad.decoder import Decoder
+from anomaly_lib.methods.dmad.features import LevelCache, Teacher
+from anomaly_lib.methods.dmad.network import PPDM, LevelSpace, Pass, build
+from anomaly_lib.methods.dmad.offset import OffsetNetwork
+from anomaly_lib.methods.dmad.params import Params
+from anomaly_lib.methods.dmad.pictures import explained, training_picture
+from anomaly_lib.methods.dmad.scoring import (
+    PARTS,
+    Calibration,
+    anomaly_map,
+    deformation_map,
+    level_errors,
+    over_range,
+    smoothed,
+)
+from anomaly_lib.methods.dmad.training import make_task
+from anomaly_lib.methods.dmad.warp import combined
+from anomaly_lib.params import params_hash
+from anomaly_lib.progress import progress_bar
+from anomaly_lib.reproducibility import default_device, derived_seed, generator
+from anomaly_lib.training import train
+
+IMAGES_AT_ONCE = 8
+CALIBRATION_IMAGES = 200
+START_IMAGES = 64
+"""Normal images whose features give the first codes and the statistics of channels."""
+
+
+class Method(BaseMethod):
+    """Diversity-Measurable Anomaly Detection, the variant for images (PPDM)."""
+
+    name, title = "dmad", "DMAD"
+    paper = "Liu, Chang, Ma, Shan, Chen: Diversity-Measurable Anomaly Detection, CVPR 2023, arXiv 2303.05047"
+
+    def __init__(self, params: Params, seed: int = 0):
+        super().__init__(params, seed)
+        self.device = default_device()
+        self.teacher = Teacher(params).to(self.device)
+        self.model: nn.ModuleDict | None = None  # "networks" and "calibration", once fitted or loaded
+
+    def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
+        self._check(normals)
+        with torch.random.fork_rng(devices=[]), _repeatable_where_possible(self.device):
+            torch.manual_seed(derived_seed(self.seed, "dmad", "init"))
+            self._assemble(build(self.params, self.teacher.channels))
+            self._start_from(normals)
+            with self._cache(normals, work, progress) as cache:
+                identity = f"{params_hash(self.params)}-{self.seed}-{_digest(normals)}"
+                task = make_task(self.params, self._networks, self.teacher, normals, cache, identity, self.seed)
+                task.picture = lambda: training_picture(*self._pass(normals[:1]), self.teacher.backbone)
+                history = train(task, work / "training.pt" if work else None, progress)
+            self.calibrate(normals, progress)
+        return history
+
+    def calibrate(self, normals: Tensor, progress: bool = False) -> None:
+        """Find what is normal for maps and scores, from at most 200 normal images; ``fit`` ends with it."""
+        self._check(normals)
+        chosen = torch.randperm(len(normals), generator=generator(self.seed, "dmad", "calibration"))
+        normals = normals[chosen[:CALIBRATION_IMAGES].sort().values]
+        calibration = self._fitted()["calibration"]
+        errors = [level_errors(done) for _, _, done in self._passes(normals, "DMAD calibration", progress)]
+        levels = [torch.cat(level) for level in zip(*errors, strict=True)]
+        params = self.params
+        calibration.fit_maps(levels, params.level_weights, params.level_balance, params.location_prior)
+        calibration.fit_scores(_maxima(*self._maps(normals)).to(self.device))
+
+    def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
+        maps, deformation = self._maps(images, progress)
+        return ScoreMaps(maps, self._scores(maps, deformation)[self.params.score])
+
+    def scores_by_part(self, images: Tensor, progress: bool = False) -> dict[str, Tensor]:
+        """Image scores (N,) under both names: ``map``, and ``map_and_deformation``. Neither is chosen by labels."""
+        return self._scores(*self._maps(images, progress))
+
+    def explain(self, images: Tensor) -> dict[str, Tensor]:
+        """Pictures of every intermediate step.
+
+        ``map``: the anomaly map. ``level1`` to ``level3``: each level's 1 - cosine, in the prototype's places. With
+        deformation: ``warped``, the prototype-like image; ``restored``, that one warped back; ``forward`` and
+        ``backward``, both fields as colours (hue: direction, saturation: length up to the largest possible);
+        ``deformation``, the smoothed deformation map. With quantisation: ``codes``, each location's code / (K - 1).
+        """
+        maps, deformation = self._maps(images)
+        parts = [explained(done, self.teacher.backbone) for _, _, done in self._passes(images, "DMAD", False)]
+        pictures = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+        if self.params.deformation:
+            pictures["deformation"] = deformation
+        if self.params.codes:
+            pictures["codes"] = pictures["codes"] / max(1, self.params.codes - 1)
+        return {"map": maps} | pictures
+
+    def flows(self, images: Tensor) -> dict[str, Tensor]:
+        """Displacements in pixels, (N, 2, S, S) with x first, for quiver plots and animations.
+
+        ``forward`` and ``backward`` are coarse and fine together: a picture sampled at each place plus its displacement
+        is the prototype, or the image again. The four fields stand beside them under the names of ``Fields``. Raises
+        InputError for a model without deformation.
+        """
+        if not self.params.deformation:
+            raise InputError("this DMAD model has deformation: false, so it has no flow fields")
+        parts = [done.fields for _, _, done in self._passes(images, "DMAD flows", False)]
+        fields = type(parts[0])(*(torch.cat(field) for field in zip(*parts, strict=True)))
+        flows = {
+            "forward": combined(fields.forward_coarse, fields.forward_fine),
+            "backward": combined(fields.backward_fine, fields.backward_coarse),
+        } | fields._asdict()
+        pixels = (self.params.image_size - 1) / 2
+        return {name: (field * pixels).cpu() for name, field in flows.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self._fitted().state_dict() | {"teacher": self.teacher.fingerprint()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        state = dict(state)
+        try:
+            fingerprint = state.pop("teacher").to(self.device)
+            self._assemble(build(self.params, self.teacher.channels))
+            self.model.load_state_dict(state)
+            same_teacher = torch.allclose(fingerprint, self.teacher.fingerprint(), rtol=1e-3)
+        except (KeyError, RuntimeError) as error:
+            self.model = None
+            raise InputError(f"these tensors are not of a DMAD model with these params: {error}") from None
+        if not same_teacher:
+            self.model = None
+            raise InputError(
+                f"this DMAD model was trained with another teacher than {self.params.backbone} with these weights; "
+                "set 'backbone' and 'weights' to those of its training"
+            )
+
+    def architecture(self) -> list[dict]:
+        networks = self._networks
+        layers = zip(self.teacher.backbone.layers, self.teacher.channels, strict=True)
+        rows = [{"part": f"{self.params.backbone} {layer}", "channels": c, "parameters": 0} for layer, c in layers]
+        for name, part in networks.named_children():
+            for child_name, child in part.named_children():
+                size = sum(p.numel() for p in child.parameters())
+                if size:
+                    rows.append({"part": f"{name} {child_name}", "channels": _channels_out(child), "parameters": size})
+        return rows
+
+    def adopt(self, offset: OffsetNetwork | None, bottleneck: nn.Module, decoder: Decoder) -> None:
+        """Take networks that were trained elsewhere; maps and scores stay uncalibrated until ``calibrate``."""
+        self._assemble(PPDM(offset, bottleneck, decoder, LevelSpace(self.teacher.channels)))
+
+    @property
+    def _networks(self) -> PPDM:
+        return self._fitted()["networks"]
+
+    def _assemble(self, networks: PPDM) -> None:
+        calibration = Calibration(self.teacher.shapes[0][1:])
+        self.model = nn.ModuleDict({"networks": networks, "calibration": calibration})
+        self.model.to(self.device, memory_format=torch.channels_last).eval()
+
+    def _start_from(self, normals: Tensor) -> None:
+        """Channel statistics and first codes, where params ask for them, from features of normal images."""
+        networks, params = self._networks, self.params
+        draw = generator(self.seed, "dmad", "start")
+        chosen = normals[torch.randperm(len(normals), generator=draw)[:START_IMAGES]]
+        levels = list(self._levels(chosen))
+        if params.feature_space == "standardised":
+            networks.space.fit([torch.cat(level) for level in zip(*levels, strict=True)])
+        if networks.quantiser and params.code_start == "data":
+            third = torch.cat([networks.space(part)[-1] for part in levels])
+            networks.quantiser.start_from(third.movedim(1, -1).flatten(0, -2), draw)  # (M, C)
+
+    def _cache(self, normals: Tensor, work: Path | None, progress: bool) -> contextlib.AbstractContextManager:
+        """Levels of all normal images, where some steps leave images undeformed."""
+        if self.params.deformation and not self.params.undeformed_share:
+            return contextlib.nullcontext()
+        cache = LevelCache(len(normals), self.teacher.shapes, self.params.memory_gigabytes, work)
+        start = 0
+        for levels in progress_bar(
+            self._levels(normals), description="DMAD features", total=-(-len(normals) // IMAGES_AT_ONCE), show=progress
+        ):
+            cache.put(start, levels)
+            start += len(levels[0])
+        return cache
+
+    @torch.no_grad()
+    def _levels(self, images: Tensor) -> Iterator[list[Tensor]]:
+        for part in images.split(IMAGES_AT_ONCE):
+            yield self.teacher(self.teacher.backbone.normalise(part.to(self.device)))
+
+    @torch.no_grad()
+    def _pass(self, images: Tensor) -> tuple[Tensor, Pass, Calibration]:
+        model = self._fitted()
+        images = images.to(self.device)
+        done = model["networks"](self.teacher.backbone.normalise(images), self.teacher)
+        return images, done, model["calibration"]
+
+    def _passes(self, images: Tensor, description: str, progress: bool) -> Iterator[tuple[int, Calibration, Pass]]:
+        self._check(images)
+        starts = range(0, len(images), IMAGES_AT_ONCE)
+        for start in progress_bar(starts, description=description, show=progress):
+            _, done, calibration = self._pass(images[start : start + IMAGES_AT_ONCE])
+            yield start, calibration, done
+
+    def _maps(self, images: Tensor, progress: bool = False) -> tuple[Tensor, Tensor]:
+        """Anomaly and deformation maps, smoothed, (N, S, S) each on the CPU."""
+        params, size = self.params, self.params.image_size
+        maps, deformation = torch.empty(2, len(images), size, size)
+        for start, calibration, done in self._passes(images, "DMAD scores", progress):
+            part = slice(start, start + len(done.warped))
+            maps[part] = smoothed(anomaly_map(done, calibration), params.smoothing_sigma)
+            moved = deformation_map(done.fields, params.deformation_map == "both") if done.fields else torch.zeros(1)
+            deformation[part] = smoothed(moved, params.smoothing_sigma) if done.fields else moved
+        return maps, deformation
+
+    def _scores(self, maps: Tensor, deformation: Tensor) -> dict[str, Tensor]:
+        """Image scores under both names: normalised maxima, the second with the weighted deformation."""
+        maxima = _maxima(maps, deformation)
+        if self.params.score_normalisation == "scored_set":
+            normalised = over_range(maxima)
+        else:
+            normalised = self._fitted()["calibration"].normalised(maxima.to(self.device)).cpu()
+        both = normalised[:, 0] + self.params.deformation_weight * normalised[:, 1]
+        return dict(zip(PARTS, (normalised[:, 0], both), strict=True))
+
+    def _fitted(self) -> nn.ModuleDict:
+        if self.model is None:
+            raise InputError("this DMAD model is not trained; call fit, or load a trained model")
+        return self.model
+
+    def _check(self, images: Tensor) -> None:
+        size = self.params.image_size
+        if images.ndim != 4 or images.shape[1:] != (3, size, size) or not len(images):
+            raise InputError(f"DMAD needs images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}")
+
+
+def _maxima(maps: Tensor, deformation: Tensor) -> Tensor:
+    """(N, 2): the largest value of each image's anomaly map and deformation map."""
+    return torch.stack([maps.amax(dim=(1, 2)), deformation.amax(dim=(1, 2))], dim=1)
+
+
+def _channels_out(network: nn.Module) -> int | None:
+    """Channels of a part's last convolution; None where there is none."""
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    return convolutions[-1].out_channels if convolutions else None
+
+
+@contextlib.contextmanager
+def _repeatable_where_possible(device: torch.device) -> Iterator[None]:
+    """On a GPU the gradient of sampling along a field has no deterministic form in torch: warn instead of stopping."""
+    enabled = torch.are_deterministic_algorithms_enabled()
+    if enabled and device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled)
+
+
+def _digest(images: Tensor) -> str:
+    """Tells one set of fit images from another, for resuming."""
+    return f"{tuple(images.shape)}-{images.double().sum().item():.9e}"

@@ -1,0 +1,375 @@
+"""`detect`: right numbers, pictures that tell, and nothing lost or overwritten, whatever the folder holds."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from types import SimpleNamespace
+
+import nbformat
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from anomaly_lib.cli import main
+from anomaly_lib.data import load_category
+from anomaly_lib.data.tensors import load_images
+from anomaly_lib.detect import detect
+from anomaly_lib.detect_files import find_photos, output_stems
+from anomaly_lib.errors import InputError
+from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.methods.checkpoints import load_model, save_model
+from anomaly_lib.params import Thresholds, load_params
+from anomaly_lib.registry import METHODS, method_class, params_class
+from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
+from anomaly_lib.reporting.style import MAP_LIMITS, decide, decision_words, map_scale
+from anomaly_lib.trained_models import find_model
+from tests.conftest import TINY_SETTINGS
+
+THRESHOLDS = {"image": 5.0, "pixel": 4.0, "pixel_median": 1.0}
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny_data, tmp_path_factory):
+    """A DFR model of the tiny data, with thresholds."""
+    method = method_class("dfr")(params_class("dfr").model_validate(TINY_SETTINGS["dfr"]), 0)
+    normals = load_images(load_category(tiny_data, "dots").train, 64)
+    method.fit(normals[:7], progress=False)
+    held_out = method.score(normals[7:])
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder, method, "dots", calibrate(held_out.scores, held_out.maps, Thresholds()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(model_folder):
+    return load_model(model_folder)
+
+
+@pytest.fixture
+def photos(tiny_data, tmp_path):
+    """A folder as people have them: a good and a bad part, sub-folders, equal stems, odd formats, a broken file."""
+    folder = tmp_path / "photos"
+    (folder / "line 2").mkdir(parents=True)
+    bad = Image.open(tiny_data / "dots/test/square/000.png")
+    Image.open(tiny_data / "dots/test/good/000.png").save(folder / "good.png")
+    bad.save(folder / "bad.png")
+    bad.resize((150, 100)).save(folder / "line 2/part.png")
+    bad.convert("L").save(folder / "line 2/part.bmp")
+    (folder / "torn.png").write_bytes((folder / "bad.png").read_bytes()[:200])
+    (folder / "notes.txt").write_text("not a photo")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+def test_scores_are_those_of_the_method_and_decisions_those_of_the_threshold(model, photos, tmp_path):
+    results = detect(model, photos, tmp_path / "out", progress=False)
+    files = ["bad.png", "good.png", "line 2/part.bmp", "line 2/part.png"]
+    assert [row.file for row in results.rows] == files
+    expected = model.method.score(load_images([photos / file for file in files], 64)).scores
+    assert [row.score for row in results.rows] == expected.tolist()
+    decisions = {row.file: row.decision for row in results.rows}
+    assert (decisions["bad.png"], decisions["good.png"]) == ("anomalous", "normal")
+    assert {row.model_digest for row in results.rows} == {model.digest}
+
+
+def test_regions_are_counted_above_the_pixel_threshold(model, photos, tmp_path):
+    results = detect(model, photos / "bad.png", tmp_path / "out", pictures=False, maps=True)
+    above = np.load(tmp_path / "out/bad.npy") >= model.thresholds["pixel"]
+    row = results.rows[0]
+    assert row.regions >= 1
+    assert 0 < row.largest_region_share <= above.mean()
+
+
+def test_json_csv_and_files_agree(model, photos, tmp_path):
+    results = detect(model, photos, tmp_path / "out", maps=True, progress=False)
+    record = json.loads((tmp_path / "out/results.json").read_text())
+    lines = list(csv.DictReader((tmp_path / "out/results.csv").open(encoding="utf-8")))
+    assert [line["file"] for line in lines] == [image["file"] for image in record["images"]]
+    assert [float(line["score"]) for line in lines] == [image["score"] for image in record["images"]]
+    assert record["model"]["thresholds"] == model.thresholds
+    assert [skipped["file"] for skipped in record["skipped"]] == [str(photos / "torn.png")]
+    named = {row.picture for row in results.rows} | {row.map for row in results.rows}
+    written = {str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert written == named | {"results.json", "results.csv"}
+
+
+def test_equal_stems_and_sub_folders_overwrite_nothing(tmp_path):
+    names = ["a.png", "a.jpg", "a.jpg.png", "b.png", "sub/a.png", "sub/A.bmp", "other/a.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    stems = output_stems(find_photos(tmp_path, tmp_path / "out"))
+    assert {str(stem) for stem in stems.values()} == {
+        "a.jpg",
+        "a.jpg.png",
+        "a.png",
+        "b.png",
+        "other/a",
+        "sub/A.bmp",
+        "sub/a.png",
+    }
+
+
+def test_a_map_has_the_photos_own_size_and_the_models_values(model, photos, tmp_path):
+    detect(model, photos, tmp_path / "out", pictures=False, maps=True, progress=False)
+    own = model.method.score(load_images([photos / "bad.png"], 64)).maps[0].numpy()
+    same, other = np.load(tmp_path / "out/bad.npy"), np.load(tmp_path / "out/line 2/part.png.npy")
+    np.testing.assert_allclose(same, own, rtol=1e-4)
+    assert (other.shape, other.dtype) == ((100, 150), np.float32)
+    found = np.unravel_index(other.argmax(), other.shape)
+    expected = np.unravel_index(own.argmax(), own.shape)
+    np.testing.assert_allclose((np.array(found) + 0.5) / (100, 150), (np.array(expected) + 0.5) / 64, atol=0.05)
+
+
+def test_a_folder_that_holds_the_output_is_not_fed_its_own_pictures(model, photos):
+    first = detect(model, photos, photos / "out", progress=False)
+    second = detect(model, photos, photos / "out", progress=False)
+    assert second.rows == first.rows
+
+
+def test_two_runs_write_the_same_bytes(model, photos, tmp_path):
+    for run in ("one", "two"):
+        detect(model, photos, tmp_path / run, maps=True, progress=False)
+    for file in sorted(file for file in (tmp_path / "one").rglob("*") if file.is_file()):
+        assert (tmp_path / "two" / file.relative_to(tmp_path / "one")).read_bytes() == file.read_bytes(), file
+
+
+def test_photos_are_never_overwritten(model, photos, tmp_path):
+    before = {file: file.read_bytes() for file in photos.rglob("*") if file.is_file()}
+    with pytest.raises(InputError, match="choose another --output"):
+        detect(model, photos, photos)
+    with pytest.raises(InputError, match=r"bad\.png: would replace a photo"):
+        detect(model, photos / "bad.png", photos)
+    assert {file: file.read_bytes() for file in photos.rglob("*") if file.is_file()} == before
+
+
+def test_links_to_folders_are_reported_and_not_followed(model, photos, tmp_path):
+    (photos / "loop").symlink_to(photos)
+    (photos / "away").symlink_to(tmp_path)
+    results = detect(model, photos, tmp_path / "out", pictures=False, progress=False)
+    assert len(results.rows) == 4
+    assert {problem.path.name for problem in results.skipped} == {"loop", "away", "torn.png"}
+
+
+def test_without_thresholds_there_is_a_score_and_a_map_but_no_decision(model, model_folder, photos, tmp_path):
+    save_model(tmp_path / "bare", model.method, "dots", {})
+    results = detect(load_model(tmp_path / "bare"), photos, tmp_path / "out", progress=False)
+    row = results.rows[0]
+    assert (row.threshold, row.decision, row.regions, row.largest_region_share) == (None, None, None, None)
+    line = next(iter(csv.DictReader((tmp_path / "out/results.csv").open(encoding="utf-8"))))
+    assert (line["threshold"], line["decision"], line["regions"]) == ("", "", "")
+    scale = json.loads((tmp_path / "out/results.json").read_text())["model"]["scale"]
+    maps = model.method.score(load_images([photos / row.file for row in results.rows], 64)).maps
+    assert scale["shown_as_0"] == maps.min().item()
+    assert "the range of these maps" in scale["meaning"]
+    assert (tmp_path / "out" / row.picture).is_file()
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_has_its_four_panels(name, tiny_data, tmp_path):
+    settings = TINY_SETTINGS[name] | {"steps": 2}
+    method = method_class(name)(params_class(name).model_validate(settings), 0)
+    method.fit(load_images(load_category(tiny_data, "dots").train, 64), progress=False)
+    save_model(tmp_path / "model", method, "dots", THRESHOLDS)
+    detect(load_model(tmp_path / "model"), tiny_data / "dots/test/square/000.png", tmp_path)
+    with Image.open(tmp_path / "000.png") as picture:
+        assert picture.width > 1000
+
+
+def test_a_reconstruction_is_shown_before_any_other_picture_and_the_clearest_map_before_the_others():
+    flat = np.random.default_rng(0).random((8, 8))
+    peaked = flat.copy()
+    peaked[3, 4] = 20
+    colour = np.full((3, 8, 8), 0.5)
+    assert telling_extra({"map": peaked, "warped": colour, "reconstruction": colour}).title == "reconstruction"
+    assert telling_extra({"first": flat, "map": peaked, "warped_image": colour}).title == "warped image"
+    plain = telling_extra({"stage0": flat, "stage1": peaked, "map": peaked})
+    assert plain.title == "stage1, clearest at the peak"
+    assert plain.pixels.mean() == pytest.approx(1)
+    assert telling_extra({"map": peaked}) is None
+
+
+def figure_of(thresholds, score=6.0, shape=(60, 90), top=7.0):
+    anomaly_map = np.ones((16, 16), np.float32)
+    anomaly_map[4:8, 4:8] = top
+    photo = np.full((*shape, 3), 90, np.uint8)
+    scale = map_scale(thresholds, 1.0, top)
+    extra = telling_extra({"map": anomaly_map, "other": anomaly_map})
+    return detection_figure(
+        Detection("a$b$.png", photo, anomaly_map, scale, score, thresholds.get("image"), extra, "caption")
+    )
+
+
+@pytest.mark.parametrize(("score", "words"), [(6.0, "anomalous (NG)"), (5.0, "anomalous (NG)"), (4.9, "normal (OK)")])
+def test_the_picture_says_the_decision_in_words_and_colour(score, words):
+    title = figure_of(THRESHOLDS, score).get_suptitle()
+    assert title.startswith("a$b$.png: score ")
+    assert title.endswith(words)
+
+
+def test_all_maps_of_a_model_are_drawn_on_its_fixed_scale_with_the_threshold_as_contour():
+    for top in (7.0, 70.0):
+        axis = figure_of(THRESHOLDS, top=top).axes[2]
+        assert axis.images[0].get_clim() == MAP_LIMITS
+        assert axis.images[0].get_array().min() == 0  # the median normal pixel
+        contour = axis.collections[0]
+        assert list(contour.levels) == [1]
+        edges = np.concatenate([path.vertices for path in contour.get_paths()])
+        left, right = edges[:, 0].min() / 90, edges[:, 0].max() / 90
+        assert 3 / 16 < left < 5 / 16 < 7 / 16 < right < 9 / 16  # in the photo's own proportions
+
+
+def test_without_a_threshold_the_picture_says_so_and_has_no_contour():
+    figure = figure_of({})
+    assert figure.get_suptitle().endswith("6; no threshold, so no decision")
+    assert not figure.axes[2].collections
+    assert "the range of these maps" in figure.axes[5].get_xlabel()
+
+
+@pytest.mark.parametrize("shape", [(90, 90), (20, 400), (400, 20), (1, 1)])
+def test_any_proportion_gives_a_picture_without_a_warning(shape, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure_of(THRESHOLDS, shape=shape).savefig(tmp_path / "picture.png")
+
+
+def test_a_score_and_a_threshold_that_are_close_are_told_apart():
+    assert decision_words(2.6447, 2.6448) == "2.6447 below 2.6448, normal"
+    assert decision_words(2.0, 2.0) == "2 at or above 2, anomalous"
+    assert decide(1.0, None) is None
+
+
+def run(*arguments):
+    return main(["detect", *map(str, arguments)])
+
+
+def test_the_command_tells_by_its_exit_code(model_folder, photos, tmp_path, capsys):
+    common = ("--model", model_folder, "--output", tmp_path / "out")
+    assert run(photos / "bad.png", *common) == 0
+    assert capsys.readouterr().out.startswith("bad.png: score ")
+    assert run(photos, *common, "--no-pictures") == 1
+    captured = capsys.readouterr()
+    skipped = [line for line in captured.err.splitlines() if line.startswith("skipped: ")]
+    assert len(skipped) == 1
+    assert "torn.png: is truncated or damaged" in skipped[0]
+    assert "4 photos: 3 anomalous, 1 normal" in captured.out
+
+
+def test_json_on_stdout_is_the_file(model_folder, photos, tmp_path, capsys):
+    assert run(photos, "--model", model_folder, "--output", tmp_path / "out", "--json", "--no-pictures") == 1
+    assert capsys.readouterr().out == (tmp_path / "out/results.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("no such image", "no such image or folder"),
+        ("empty folder", "holds no image"),
+        ("only a broken image", "truncated or damaged"),
+        ("only broken images", "no photo can be read"),
+        ("no model", "no trained model here"),
+        ("no model named", "give --method and --category"),
+        ("two models named", "leave out --method"),
+        ("unknown method", "unknown method 'dfrr': did you mean 'dfr'?"),
+        ("unknown category", "did you mean 'nut'?"),
+        ("unknown seed", "has no seed 99"),
+        ("unknown profile", "no such params file"),
+        ("output is a file", "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_2(
+    case, said, model_folder, photos, tmp_path, capsys, root, monkeypatch
+):
+    monkeypatch.chdir(root)
+    empty, broken, out = tmp_path / "empty", tmp_path / "broken", tmp_path / "out"
+    empty.mkdir()
+    broken.mkdir()
+    for name in ("x.png", "y.png"):
+        (broken / name).write_bytes(b"")
+    trained, pipeline = ("--model", model_folder), ("--method", "dfr", "--category", "nut")
+    (tmp_path / "file").write_text("")
+    arguments = {
+        "no such image": (tmp_path / "nowhere.png", *trained),
+        "empty folder": (empty, *trained),
+        "only a broken image": (photos / "torn.png", *trained),
+        "only broken images": (broken, *trained),
+        "no model": (photos, "--model", empty),
+        "no model named": (photos,),
+        "two models named": (photos, *trained, "--method", "dfr"),
+        "unknown method": (photos, "--method", "dfrr", "--category", "nut"),
+        "unknown category": (photos, "--method", "dfr", "--category", "nutt"),
+        "unknown seed": (photos, *pipeline, "--seed", "99"),
+        "unknown profile": (photos, *pipeline, "--profile", "nowhere"),
+        "output is a file": (photos / "bad.png", *trained),
+    }[case]
+    assert run(*arguments, "--output", tmp_path / "file" if case == "output is a file" else out) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line and "photo/s" not in line]
+    assert len(errors) == 1
+    assert said in errors[0]
+    assert not out.exists()
+
+
+def test_a_missing_model_says_how_to_make_it_and_which_there_are(root, monkeypatch, tmp_path):
+    monkeypatch.chdir(root)
+    params = load_params().model_copy(update={"reports": str(tmp_path)})
+    with pytest.raises(InputError, match=r"run 'dvc repro calibrate@dfr-nut-0'; there are so far: none"):
+        find_model(params, "dfr", "nut")
+    there = tmp_path / "calibrate/dfr-wood-0/model.json"
+    there.parent.mkdir(parents=True)
+    there.write_text("{}")
+    with pytest.raises(InputError, match="there are so far: dfr-wood-0"):
+        find_model(params, "dfr", "nut")
+    assert find_model(params, "dfr", "wood") == there.parent
+    smoke = params.model_copy(update={"params_file": "profiles/smoke/params.yaml"})
+    with pytest.raises(InputError, match=r"dvc repro profiles/smoke/dvc\.yaml:calibrate@dfr-nut-0"):
+        find_model(smoke, "dfr", "nut")
+
+
+def test_a_model_whose_scores_depend_on_the_other_photos_is_refused(model, photos, tmp_path):
+    settings = {"preset": "official_pixel"}
+    relative = SimpleNamespace(params=params_class("dmad").model_validate(settings))
+    with pytest.raises(InputError, match="no score of its own"):
+        detect(replace(model, method=relative), photos, tmp_path / "out")
+
+
+def test_only_a_few_photos_are_in_memory_at_a_time(model, photos, tmp_path, monkeypatch):
+    sizes = []
+    score = model.method.score
+    monkeypatch.setattr(model.method, "score", lambda images: sizes.append(len(images)) or score(images))
+    many = tmp_path / "many"
+    many.mkdir()
+    for index in range(19):
+        Image.open(photos / "good.png").save(many / f"{index}.png")
+    detect(model, many, tmp_path / "out", pictures=False, progress=False)
+    assert sizes == [8, 8, 3]
+
+
+def run_notebook(root, tmp_path, model_folder, photos):
+    """Run 07_detect with a profile whose one model is the tiny one; return the completed process."""
+    settings = yaml.safe_load((root / "params.yaml").read_text()) | {"reports": str(tmp_path), "categories": ["dots"]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    shutil.copytree(model_folder, tmp_path / "calibrate/dfr-dots-0")
+    pairs = {"params_file": tmp_path / "params.yaml", "category": "dots", "images": photos, "output": tmp_path / "out"}
+    arguments = [
+        "notebooks/07_detect.ipynb",
+        tmp_path / "07.ipynb",
+        *(f"{key}={value}" for key, value in pairs.items()),
+    ]
+    command = [sys.executable, "-m", "anomaly_lib.nbrun", *map(str, arguments)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_the_notebook_shows_a_table_and_pictures(root, tmp_path, model_folder, photos):
+    done = run_notebook(root, tmp_path, model_folder, photos)
+    assert done.returncode == 0, done.stderr
+    executed = nbformat.read(tmp_path / "07.ipynb", 4)
+    outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
+    shown = [output.data for output in outputs if output.output_type in ("display_data", "execute_result")]
+    assert "| bad.png |" in next(data["text/markdown"] for data in shown if "text/markdown" in data)
+    assert sum("image/png" in data for data in shown) == 3  # one normal photo, the first and the last anomalous one
+    assert any("torn.png" in output.get("text", "") for output in outputs)

@@ -1,0 +1,370 @@
+"""DRAEM piece by piece: equal to the authors' code where that is asked for, and to plain definitions elsewhere."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from kornia.losses import focal_loss as kornia_focal_loss
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.methods.draem import method as draem_method
+from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
+from anomaly_lib.methods.draem.method import Method
+from anomaly_lib.methods.draem.network import DiscriminativeNetwork, DraemNetworks, anomaly_maps, initialise
+from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.methods.official.draem import export_draem, import_draem, load_draem
+from anomaly_lib.params import parse_params
+from anomaly_lib.reproducibility import generator
+from tests.conftest import GOLDEN, TINY_SETTINGS
+
+SIDE = 32
+CURVE = [1.42638, 1.346979, 1.16048, 1.028293]  # losses of steps 1, 6, 11 and 16
+CURVE_SETTINGS = {  # all that the curve depends on, so that another default leaves it alone
+    "steps": 20,
+    "learning_rate": 8e-4,
+    "precision": "float32",
+    "synthesis": {"texture_source": "normals", "clean_probability": 0.5, "rotation_probability": 0.0},
+}
+
+
+def uniform(seed, *shape):
+    return torch.from_numpy(np.random.RandomState(seed).uniform(0, 1, shape)).float()
+
+
+@pytest.fixture
+def authors_state(golden):
+    """The small golden networks' state dicts, under the names of the authors' files."""
+    sys.path.insert(0, str(GOLDEN))
+    try:
+        from fill import fill
+    finally:
+        sys.path.pop(0)
+    keys = json.loads((GOLDEN / "state_dicts.json").read_text())
+    return fill(keys["draem_rec_small"], 1), fill(keys["draem_seg_small"], 2)
+
+
+@pytest.fixture(params=["NAME.pckl", "DRAEM_test_0.0001_700_bs8_nut_.pt"])
+def authors_file(request, authors_state, tmp_path):
+    """The first file of a pair, named as users of the authors' code have it."""
+    file = tmp_path / request.param
+    torch.save(authors_state[0], file)
+    torch.save(authors_state[1], file.with_name(f"{file.stem}_seg{file.suffix}"))
+    return file
+
+
+# --- networks
+
+
+def test_the_authors_checkpoint_gives_the_authors_numbers(golden, authors_file):
+    reconstructive, discriminative = load_draem(authors_file)
+    images = uniform(3, 2, 3, 64, 64)
+    with torch.no_grad():
+        reconstruction = reconstructive(images)
+        maps = anomaly_maps(discriminative(torch.cat([reconstruction, images], dim=1)))
+    np.testing.assert_allclose(reconstruction, golden["draem_small_rec"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(maps, golden["draem_small_map"], rtol=1e-4, atol=1e-6)
+
+
+def test_the_imported_method_gives_the_authors_maps_and_scores(golden, authors_file):
+    imported = import_draem([authors_file])
+    assert (imported.params.preset, imported.params.channel_order) == ("official", "bgr")
+    small = Method(imported.params.model_copy(update={"image_size": 64}))
+    small.load_state_dict(imported.state_dict())
+    images = uniform(3, 2, 3, 64, 64).flip(1)  # the golden input is in the authors' order, ours is RGB
+    scored, explained = small.score(images), small.explain(images)
+    np.testing.assert_allclose(scored.maps, golden["draem_small_map"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(scored.scores, golden["draem_small_score"], rtol=1e-4)
+    # the other memory layout sums in another order, which shows where a reconstruction is near 0
+    np.testing.assert_allclose(explained["reconstruction"].flip(1), golden["draem_small_rec"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("widths", "parameters"),
+    [((128, 64), 97_422_725), ((64, 32), 24_371_909), ((32, 16), 6_101_093), ((16, 8), 1_529_333)],
+)
+def test_the_networks_have_the_documented_size(widths, parameters):
+    with torch.device("meta"):
+        networks = DraemNetworks(*widths)
+    assert sum(p.numel() for p in networks.parameters()) == parameters
+
+
+def test_weights_start_as_the_authors_start_them():
+    torch.manual_seed(0)
+    networks = DraemNetworks(8, 8)
+    initialise(networks)
+    convolution, normalisation = networks.reconstructive.encoder.block5[3], networks.reconstructive.encoder.block5[4]
+    assert convolution.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert normalisation.weight.mean().item() == pytest.approx(1.0, abs=0.01)
+    assert normalisation.weight.std().item() == pytest.approx(0.02, rel=0.4)
+    assert (normalisation.bias == 0).all()
+
+
+def test_maps_are_the_softmax_of_the_anomalous_class():
+    logits = 5 * torch.randn(2, 2, 8, 8, generator=generator(0, "logits"))
+    torch.testing.assert_close(anomaly_maps(logits), logits.softmax(dim=1)[:, 1])
+
+
+# --- losses
+
+
+@pytest.fixture
+def logits_and_mask():
+    logits = torch.from_numpy(np.random.RandomState(4).normal(0, 2, (2, 2, 48, 48))).float()
+    mask = torch.from_numpy(np.random.RandomState(5).uniform(size=(2, 1, 48, 48)) > 0.8)
+    return logits, mask.float()
+
+
+def test_the_focal_loss_is_the_authors(golden, logits_and_mask):
+    np.testing.assert_allclose(focal_loss(*logits_and_mask), golden["focal"], rtol=1e-4)
+
+
+def test_the_focal_loss_reduces_to_cross_entropy_and_to_kornias(logits_and_mask):
+    logits, mask = logits_and_mask
+    target = mask[:, 0].long()
+    plain = focal_loss(logits, mask, gamma=0, smoothing=0)
+    torch.testing.assert_close(plain, F.cross_entropy(logits, target))
+    # kornia's mean also counts the class that a pixel is not of
+    kornias = 2 * kornia_focal_loss(logits, target, alpha=None, gamma=2.0, reduction="mean")
+    torch.testing.assert_close(focal_loss(logits, mask, smoothing=0), kornias)
+
+
+def test_the_focal_loss_stays_finite_for_certain_networks():
+    logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]]).reshape(2, 2, 1, 1).requires_grad_()
+    for mask in (torch.zeros(2, 1, 1, 1), torch.ones(2, 1, 1, 1)):
+        loss = focal_loss(logits, mask)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert torch.isfinite(loss)
+        assert torch.isfinite(gradient).all()
+
+
+def test_the_ssim_loss_is_the_authors(golden):
+    images = uniform(6, 2, 3, 64, 64), uniform(7, 2, 3, 64, 64)
+    np.testing.assert_allclose(ssim_loss(*images), golden["ssim_loss"], rtol=1e-4)
+
+
+def test_the_ssim_loss_is_zero_for_equal_images_and_symmetric():
+    x, y = uniform(6, 1, 3, 32, 32), uniform(7, 1, 3, 32, 32)
+    assert ssim_loss(x, x).item() == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(ssim_loss(x, y), ssim_loss(y, x))
+    assert ssim_loss(x, y, dynamic_range=255.0) < ssim_loss(x, y), "a larger range forgives more"
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "expected"), [(0, 1, 1), (-0.4, 2, 1), (-0.6, 1, 2), (0, 200, 255), (-1, 200, 256)]
+)
+def test_the_guessed_range_jumps_as_the_authors_does(lowest, highest, expected):
+    assert guessed_range(torch.tensor([0.5, lowest, highest])) == expected
+
+
+# --- params
+
+
+def test_presets_fill_what_is_not_written_and_merge_the_recipe_key_by_key():
+    paper = Params.model_validate({"preset": "paper", "synthesis": {"opacity": [0.5, 1.0]}})
+    assert (paper.synthesis.opacity, paper.synthesis.rotation_degrees) == ([0.5, 1.0], 45.0)
+    assert (paper.synthesis.texture_operations, paper.epochs, paper.steps) == ("seven", 700, None)
+    official = Params.model_validate({"preset": "official", "epochs": 800})
+    assert (official.epochs, official.decay, official.synthesis.rotation_probability) == (800, 0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"image_size": 100}, "multiple of 32"),
+        ({"score_window": 20}, "even"),
+        ({"epochs": 3}, "either steps or epochs"),
+        ({"synthesis": {"opacty": [0, 1]}}, "did you mean 'opacity'"),
+        ({"synthesis": 3}, "methods.draem.synthesis"),
+    ],
+)
+def test_bad_settings_get_one_clear_line(root, section, said):
+    raw = {"methods": {"draem": section}, "textures": "data/textures"}
+    with pytest.raises(InputError, match=said) as caught:
+        parse_params(raw)
+    assert "\n" not in str(caught.value)
+
+
+# --- training
+
+
+@pytest.fixture
+def normals():
+    return 0.4 + 0.2 * torch.rand(6, 3, SIDE, SIDE, generator=generator(0, "normals"))
+
+
+def tiny_method(seed=0, **changes):
+    settings = TINY_SETTINGS["draem"] | {"image_size": SIDE, "synthesis": {"texture_source": "normals"}} | changes
+    return Method(Params.model_validate(settings), seed)
+
+
+def same_tensors(one, other):
+    return all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+
+
+def test_twenty_steps_give_the_known_losses(normals):
+    """A change of the library that is meant to change nothing keeps this curve (float32, one thread)."""
+    history = tiny_method(**CURVE_SETTINGS).fit(normals, progress=False)
+    losses = [row["loss"] for row in history]
+    assert [row["step"] for row in history] == list(range(1, 21))
+    np.testing.assert_allclose(losses[::5], CURVE, rtol=1e-3)
+    for row in history:
+        assert row["loss"] == pytest.approx(row["mse"] + row["ssim"] + row["focal"], rel=1e-5)
+
+
+def test_the_batches_do_not_depend_on_the_workers(normals):
+    alone, helped = tiny_method(steps=3), tiny_method(steps=3, workers=2)
+    assert alone.fit(normals, progress=False) == helped.fit(normals, progress=False)
+    assert same_tensors(alone, helped)
+
+
+@pytest.mark.parametrize(("changes", "tolerance"), [({"channels_last": False}, 1e-4), ({"precision": "bf16"}, 0.02)])
+def test_layout_and_precision_hardly_change_a_step(normals, changes, tolerance):
+    plain, other = (tiny_method(**{"steps": 2, "precision": "float32"} | c) for c in ({}, changes))
+    first, second = (method.fit(normals, progress=False)[0] for method in (plain, other))
+    assert second == pytest.approx(first, rel=tolerance)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
+    whole = tiny_method(steps=6)
+    history = whole.fit(normals, progress=False)
+    monkeypatch.setattr("anomaly_lib.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    losses, calls = Method._losses, []
+
+    def killed(method, batch):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return losses(method, batch)
+
+    monkeypatch.setattr(Method, "_losses", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_method(steps=6).fit(normals, work=tmp_path, progress=False)
+    resumed = tiny_method(steps=6)
+    assert resumed.fit(normals, work=tmp_path, progress=False) == history
+    assert len(calls) == 7, "the three finished steps were not done again"
+    assert same_tensors(whole, resumed)
+
+
+def test_a_loss_that_is_not_finite_stops_with_one_line(normals, monkeypatch):
+    monkeypatch.setattr(draem_method, "ssim_loss", lambda *arguments: torch.tensor(float("nan")))
+    with pytest.raises(InputError, match=r"loss nan .* at step 1; lower the learning rate") as caught:
+        tiny_method(steps=3).fit(normals, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_milestones_are_whole_steps(normals):
+    history = tiny_method(steps=7, schedule="multistep", learning_rate=1e-4).fit(normals, progress=False)
+    rates = [row["learning_rate"] for row in history]
+    np.testing.assert_allclose(rates, [1e-4] * 6 + [4e-6])  # 0.8 and 0.9 of 7 steps both round to 6
+
+
+def test_an_epoch_draws_as_many_images_as_there_are(normals):
+    history = tiny_method(steps=None, epochs=6, batch=4, schedule="constant").fit(normals, progress=False)
+    assert history[-1]["step"] == 6 * 6 / 4
+    assert {row["learning_rate"] for row in history} == {Params().learning_rate}
+
+
+def test_pictures_show_input_reconstruction_and_map(normals, tmp_path):
+    from PIL import Image
+
+    tiny_method(steps=6).fit(normals, work=tmp_path, progress=False)
+    pictures = sorted((tmp_path / "pictures").iterdir())
+    assert [file.name for file in pictures] == [f"step-{step:06d}.png" for step in range(1, 7)]
+    with Image.open(pictures[-1]) as picture:
+        assert picture.size == (3 * SIDE, 4 * SIDE)
+
+
+def test_a_missing_texture_folder_is_named(normals):
+    with pytest.raises(InputError, match="nowhere"):
+        tiny_method(synthesis={}, textures="data/nowhere").fit(normals, progress=False)
+
+
+# --- scores
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """Random weights with settings of our own."""
+    torch.manual_seed(0)
+    method = tiny_method()
+    method.load_state_dict(DraemNetworks(8, 8).state_dict())
+    return method
+
+
+def test_the_image_score_is_a_switch(untrained):
+    images = uniform(8, 3, 3, SIDE, SIDE)
+    maps = untrained.score(images).maps
+    padded = F.pad(maps, (5, 5, 5, 5))  # zeros beyond the border are counted
+    means = padded.unfold(1, 11, 1).unfold(2, 11, 1).mean(dim=(-1, -2))
+    torch.testing.assert_close(untrained.score(images).scores, means.amax(dim=(1, 2)))
+    plain = tiny_method(image_score="max")
+    plain.load_state_dict(untrained.state_dict())
+    assert torch.equal(plain.score(images).scores, maps.amax(dim=(1, 2)))
+
+
+def test_the_architecture_counts_every_parameter(untrained):
+    rows = untrained.architecture()
+    assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in untrained.networks.parameters())
+    assert rows[0] == {"part": "reconstructive.encoder.block1", "shape": "8 x 32 x 32", "parameters": 840}
+    assert rows[-1]["shape"] == "2 x 32 x 32"
+
+
+# --- checkpoints
+
+
+def test_a_checkpoint_of_other_widths_is_refused(untrained):
+    with pytest.raises(InputError, match=r"reconstructive_width 8 .* but the params say reconstructive_width 4"):
+        tiny_method(reconstructive_width=4).load_state_dict(untrained.state_dict())
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_an_exported_model_comes_back_the_same(untrained, tmp_path, order):
+    method = tiny_method(channel_order=order)
+    method.load_state_dict(untrained.state_dict())
+    first, second = export_draem(method, tmp_path, "nut")
+    rate = method.params.learning_rate
+    assert (first.name, second.name) == (
+        f"DRAEM_test_{rate}_80steps_bs4_nut_.pt",
+        f"DRAEM_test_{rate}_80steps_bs4_nut__seg.pt",
+    )
+    back = tiny_method(channel_order="bgr")
+    back.load_state_dict(import_draem([first, second]).state_dict())
+    images = uniform(8, 2, 3, SIDE, SIDE)
+    for name, picture in method.explain(images).items():
+        torch.testing.assert_close(back.explain(images)[name], picture, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="already there"):
+        export_draem(method, tmp_path, "nut")
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"not a checkpoint", {"something": torch.zeros(2)}, [1, 2], "swapped", "torn"]
+)
+def test_other_files_are_refused_in_one_line(untrained, tmp_path, content):
+    first, second = export_draem(untrained, tmp_path, "nut")
+    if content is None:
+        second.unlink()
+    elif isinstance(content, bytes):
+        second.write_bytes(content)
+    elif content == "swapped":
+        second.write_bytes(first.read_bytes())
+    elif content == "torn":
+        second.write_bytes(second.read_bytes()[:-100])
+    else:
+        torch.save(content, second)
+    with pytest.raises(InputError) as caught:
+        load_draem(first)
+    assert str(second) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_widths_are_read_from_the_files(tmp_path):
+    torch.save(DraemNetworks(4, 2).reconstructive.state_dict(), tmp_path / "a.pckl")
+    torch.save(DiscriminativeNetwork(2).state_dict(), tmp_path / "b.pckl")
+    pair = load_draem(tmp_path / "a.pckl", tmp_path / "b.pckl")
+    assert (pair.reconstructive.width, pair.discriminative.width) == (4, 2)
+    assert not pair.reconstructive.training
+    params = import_draem([tmp_path / "a.pckl", tmp_path / "b.pckl"]).params
+    assert (params.reconstructive_width, params.discriminative_width) == (4, 2)
