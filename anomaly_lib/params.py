@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator, model_validator
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.registry import nearest, params_class
@@ -99,6 +99,17 @@ class Gif(Frozen):
     """How long a picture stays."""
 
 
+class Contamination(Frozen):
+    """The contamination experiment; with empty lists the pipeline leaves it out."""
+
+    methods: list[str] = []
+    """Methods to train on contaminated sets; each must have a section under methods."""
+    categories: list[str] = []
+    """Categories to do it on."""
+    shares: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)] = [0.0, 0.05, 0.1]
+    """Anomalous shares of the training images; three, because DVC hands them over one by one."""
+
+
 class Params(Frozen):
     """One profile: what is run, on which data, with which settings."""
 
@@ -124,6 +135,7 @@ class Params(Frozen):
     thresholds: Thresholds = Thresholds()
     synthesis: Synthesis = Synthesis()
     gif: Gif = Gif()
+    contamination: Contamination = Contamination()
     methods: Annotated[dict[str, InstanceOf[MethodParams]], Field(min_length=1)]
     """One section a method, of the method's own type."""
 
@@ -133,6 +145,13 @@ class Params(Frozen):
         if len(set(values)) != len(values):
             raise ValueError("holds a value twice")
         return values
+
+    @model_validator(mode="after")
+    def _known_methods(self) -> "Params":
+        for name in self.contamination.methods:
+            if name not in self.methods:
+                raise ValueError(f"contamination.methods: '{name}' has no section under methods")
+        return self
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from anomaly_lib.errors import InputError
-from anomaly_lib.methods.dfr.cache import FeatureCache
 from anomaly_lib.methods.dfr.features import pooling_matrix
-from anomaly_lib.methods.dfr.location import location_scale
 from anomaly_lib.methods.dfr.method import Method, smoothed
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.methods.dfr.space import fit_space, latent_size, statistics
+from anomaly_lib.methods.feature_cache import FeatureCache
+from anomaly_lib.methods.location import location_scale
 from anomaly_lib.methods.official import load_dfr
 from anomaly_lib.reproducibility import generator
 from tests.conftest import GOLDEN, TINY_SETTINGS

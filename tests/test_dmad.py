@@ -113,7 +113,7 @@ def test_an_imported_model_scores_like_the_authors(golden, authors_files, golden
     images = golden_input * backbone.std + backbone.mean
     assert not any(module.training for module in method.model.modules())
     close_to(method.score(images).maps, golden["dmad_P_final"][:, 0], 1e-4)
-    parts = method.scores_by_part(images)
+    parts = method.score(images).parts
     highest, deformed = golden["dmad_P_final"].max(), golden["dmad_P_os2"].max()
     assert parts["map"].item() == pytest.approx(highest, rel=1e-4)
     assert parts["map_and_deformation"].item() == pytest.approx(highest + 0.05 * deformed, rel=1e-4)
@@ -417,7 +417,7 @@ def test_no_step_without_deformation_runs_the_teacher(normals, monkeypatch):
 
 def test_both_named_scores_and_which_one_is_the_image_score(normals):
     method = trained(normals)
-    parts = method.scores_by_part(normals)
+    parts = method.score(normals).parts
     assert list(parts) == ["map", "map_and_deformation"]
     assert torch.equal(method.score(normals).scores, parts["map_and_deformation"])
     method.params = tiny_params(score="map")

@@ -297,8 +297,9 @@ def untrained():
 def test_the_image_score_is_a_switch(untrained):
     images = uniform(8, 3, 3, SIDE, SIDE)
     maps = untrained.score(images).maps
-    padded = F.pad(maps, (5, 5, 5, 5))  # zeros beyond the border are counted
-    means = padded.unfold(1, 11, 1).unfold(2, 11, 1).mean(dim=(-1, -2))
+    side = untrained.params.score_window
+    padded = F.pad(maps, [side // 2] * 4)  # zeros beyond the border are counted
+    means = padded.unfold(1, side, 1).unfold(2, side, 1).mean(dim=(-1, -2))
     torch.testing.assert_close(untrained.score(images).scores, means.amax(dim=(1, 2)))
     plain = tiny_method(image_score="max")
     plain.load_state_dict(untrained.state_dict())

@@ -19,6 +19,7 @@ NAMES = [
     "05_demo_gif",
     "06_report",
     "07_detect",
+    "08_contamination",
 ]
 
 

@@ -64,31 +64,6 @@ def fade_figure() -> Figure:
     return figure
 
 
-def chain_figure(result: Synthesised) -> Figure:
-    """One row a sample, one column a step, from the normal image to the result; the steps must have been kept."""
-    opacity = [f"mixture, β = {value:.2f}" for value in result.opacity.tolist()]
-    columns = {
-        "normal": result.normal,
-        "noise": result.noise,
-        "turned": result.rotated_noise,
-        "mask": result.mask,
-        "texture": result.texture_source,
-        "after operations": result.texture,
-        "mixture": result.blend,
-        "result": result.image,
-    }
-    count = len(result.image)
-    figure, axes = plt.subplots(count, len(columns), figsize=(1.3 * len(columns), 1.5 * count), squeeze=False)
-    for column, (name, pictures) in zip(axes.T, columns.items(), strict=True):
-        low = -1 if name in ("noise", "turned") else 0
-        for row, (axis, picture) in enumerate(zip(column, pictures, strict=True)):
-            shown = picture[0].numpy() if len(picture) == 1 else displayable(picture)
-            axis.imshow(shown, cmap="gray" if name == "mask" else "cividis", vmin=low, vmax=1)
-            axis.set_title(opacity[row] if name == "mixture" else name, fontsize=7)
-            axis.set_axis_off()
-    return figure
-
-
 def batch_figure(batch: Synthesised) -> Figure:
     """One column a sample: what the network sees, the clean target of the first network, the mask of the second."""
     count = len(batch.image)

@@ -27,16 +27,18 @@ def synthesize(
 
     Inside the mask the result is (1 - opacity) * normal + opacity * texture, outside it is the normal image.
     ``images`` are (N, 3, H, W) float32 in [0, 1]; ``textures`` (M, 3, h, w) are levels in uint8, or values in [0, 1],
-    which are rounded to levels; those of another size are resized. ``textures`` may be None where the recipe takes a
-    colour, and where it takes normal images: then they are ``images`` themselves.
+    which are rounded to levels; those of another size are resized. ``textures`` are not used, and may be None, where
+    the recipe takes a colour, or normal images: these are then ``images`` themselves.
     Everything is drawn from ``generator``, on the CPU, and computed where ``images`` are; samples that stay clean on
     purpose cost nothing but their rotation. Raises InputError for wrong shapes, missing textures, and images smaller
     than the largest number of Perlin cells. Source: DRAEM, eq. (1) and section 3.3.
     """
-    if textures is None and recipe.texture_source == "normals":
+    if recipe.texture_source == "normals":
         textures = images
     check(images, textures, recipe)
-    return synthesize_in_place(images.clone(), textures, generator, recipe, keep_steps)
+    return synthesize_in_place(
+        images.clone(memory_format=torch.contiguous_format), textures, generator, recipe, keep_steps
+    )
 
 
 def synthesize_in_place(
@@ -53,13 +55,13 @@ def synthesize_in_place(
         noise, rotated, inside = region(drawn, recipe, size, normal.device)
         mask[index] = inside
         where = torch.nonzero(inside.flatten()).flatten()  # (P,)
-        levels = source_levels(drawn, recipe, textures, size, normal.device)
-        texture = seen_texture(levels, drawn.steps(), where)  # (3, P)
+        levels, chain = source_levels(drawn, recipe, textures, size, normal.device), drawn.chain()
+        texture = seen_texture(levels, chain, where)  # (3, P)
         pixels = image[index].view(3, -1)
         pixels[:, where] = torch.lerp(pixels.index_select(1, where), texture, drawn.opacity.item())
         if steps:
-            whole = whole_texture(levels, drawn.steps())
-            whole.view(3, -1)[:, where] = texture
+            whole = whole_texture(levels, chain)
+            whole.view(3, -1)[:, where] = texture  # to the bit what was blended
             steps.set(index, noise, rotated, levels / 255, whole)
     return Synthesised(image, mask, normal, draws, steps)
 
@@ -75,6 +77,8 @@ def check(images: Tensor, textures: Tensor | None, recipe: SynthesisRecipe) -> N
     """Raise InputError for what cannot be blended."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise InputError(f"images of shape {tuple(images.shape)}: (N, 3, height, width) is needed")
+    if images.dtype != torch.float32:
+        raise InputError(f"images of type {images.dtype}: torch.float32 from 0 to 1 is needed")
     check_size(tuple(images.shape[2:]), recipe)
     if recipe.texture_source == "colour":
         return

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.synthesis.operations import NO_OPERATION, NUMBERS, OPERATIONS, SEVEN, Steps
+from anomaly_lib.synthesis.operations import NO_OPERATION, NUMBERS, OPERATIONS, SEVEN, Chain
 from anomaly_lib.synthesis.perlin import random_cells
 
 NOISE_ROTATION = 90.0  # degrees, both ways
 RANDOM_THRESHOLD = (0.25, 0.75)
+"""The paper draws the threshold uniformly and states no range; this one has the authors' fixed 0.5 as its mean."""
 OPERATIONS_A_SAMPLE = 3
 MOST_RECTANGLES = 4
+"""Where rectangles replace the noise, one to so many are drawn."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Draws:
         """The draws of one sample, without the first axis."""
         return Draws(*(getattr(self, field.name)[index] for field in fields(Draws)))
 
-    def steps(self) -> Steps:
+    def chain(self) -> Chain:
         """Texture operations of one sample (after ``of``), each with its random numbers."""
         chosen = [index for index in self.operations.tolist() if index != NO_OPERATION]
         return [(OPERATIONS[index], self.numbers[index].tolist()) for index in chosen]

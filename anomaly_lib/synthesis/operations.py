@@ -45,56 +45,41 @@ NO_OPERATION = -1
 SEVEN = ("posterize", "sharpness", "solarize", "equalize", "brightness", "hue and saturation", "autocontrast")
 """Those that the paper lists."""
 
-Steps = list[tuple[str, list[float]]]
-"""Names of operations, each with its four random numbers, in order."""
+Chain = list[tuple[str, list[float]]]
+"""Names of operations, each with its four random numbers in [0, 1), in order."""
 
 
-def whole_texture(levels: Tensor, steps: Steps) -> Tensor:
+def whole_texture(levels: Tensor, chain: Chain) -> Tensor:
     """A texture after its operations, (3, H, W) float32 in [0, 1]; ``levels`` is (3, H, W) uint8."""
-    if not steps:
+    if not chain:
         return levels / 255
-    run = _points_at_the_end(steps)
+    run = _points_at_the_end(chain)
     if run:
-        stored = _levels_after(levels, steps[: -len(run)])
-        return _looked_up(stored, _table(run, stored))
-    name, numbers = steps[-1]
-    return FILTERS[name](whole_texture(levels, steps[:-1]), numbers)
+        stored = _levels_after(levels, chain[: -len(run)])
+        return _looked_up(stored, table_of(run, stored))
+    name, numbers = chain[-1]
+    return FILTERS[name](whole_texture(levels, chain[:-1]), numbers)
 
 
-def seen_texture(levels: Tensor, steps: Steps, where: Tensor) -> Tensor:
+def seen_texture(levels: Tensor, chain: Chain, where: Tensor) -> Tensor:
     """The same at the pixels ``where`` (P,) only: (3, P). The last bits may differ."""
-    run = _points_at_the_end(steps)
-    before = steps[: -max(1, len(run))]
+    run = _points_at_the_end(chain)
+    before = chain[: -max(1, len(run))]
     if any(name in NEEDS_COUNTS for name, _ in run):
         stored = _levels_after(levels, before)
-        return _looked_up(_picked(stored, where), _table(run, stored))
+        return _looked_up(_picked(stored, where), table_of(run, stored))
     if run:
-        return _looked_up(to_levels(seen_texture(levels, before, where)), _table(run, None))
-    if steps and steps[-1][0] == "hue and saturation":
-        return filters.hue_saturation(seen_texture(levels, before, where), steps[-1][1])
-    return _picked(whole_texture(levels, steps), where) if steps else _picked(levels, where) / 255
+        return _looked_up(to_levels(seen_texture(levels, before, where)), table_of(run, None))
+    if chain and chain[-1][0] == "hue and saturation":
+        return filters.hue_saturation(seen_texture(levels, before, where), chain[-1][1])
+    return _picked(whole_texture(levels, chain), where) if chain else _picked(levels, where) / 255
 
 
-def to_levels(images: Tensor) -> Tensor:
-    """Images in [0, 1] as levels from 0 to 255, uint8; levels stay as they are."""
-    if images.dtype == torch.uint8:
-        return images
-    return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
+def table_of(run: Chain, stored: Tensor | None) -> Tensor:
+    """What a row of point operations makes of each level, (3, 256) float32 from 0 to 255.
 
-
-def _points_at_the_end(steps: Steps) -> Steps:
-    """The point operations that come last, without another one behind them."""
-    count = len(list(takewhile(lambda step: step[0] in POINT, reversed(steps))))
-    return steps[len(steps) - count :]
-
-
-def _levels_after(levels: Tensor, steps: Steps) -> Tensor:
-    """The whole texture after its operations as levels."""
-    return to_levels(whole_texture(levels, steps)) if steps else levels
-
-
-def _table(run: Steps, stored: Tensor | None) -> Tensor:
-    """What a row of point operations makes of each level, (3, 256) float32; only some need the texture's levels."""
+    ``stored`` (3, H, W) uint8 is the texture before them; autocontrast and equalize need it, the others do not.
+    """
     table, counts = tables.IDENTITY, None
     for name, numbers in run:
         if name in NEEDS_COUNTS:
@@ -105,6 +90,24 @@ def _table(run: Steps, stored: Tensor | None) -> Tensor:
             table = POINT[name](table, numbers, None)
         table = table.round().clamp_(0, 255)
     return table
+
+
+def to_levels(images: Tensor) -> Tensor:
+    """Images in [0, 1] as levels from 0 to 255, uint8; levels stay as they are."""
+    if images.dtype == torch.uint8:
+        return images
+    return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _points_at_the_end(chain: Chain) -> Chain:
+    """The point operations that come last, without another one behind them."""
+    count = len(list(takewhile(lambda one: one[0] in POINT, reversed(chain))))
+    return chain[len(chain) - count :]
+
+
+def _levels_after(levels: Tensor, chain: Chain) -> Tensor:
+    """The whole texture after its operations as levels."""
+    return to_levels(whole_texture(levels, chain)) if chain else levels
 
 
 def _counts(stored: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def autocontrast(table: Tensor, numbers: list[float], counts: Tensor) -> Tensor:
     cut = (pixels * between(numbers[0], 0.0, 0.2)).floor()
     low = (below <= cut).sum(dim=1, keepdim=True)
     high = (below < pixels - cut).sum(dim=1, keepdim=True)
-    stretched = ((table - low) * (255 / (high - low).clamp(min=1))).floor()
+    stretched = ((table - low) * 255 / (high - low).clamp(min=1)).floor()
     return torch.where(high > low, stretched, table)
 
 

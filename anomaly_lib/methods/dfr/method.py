@@ -20,12 +20,12 @@ from anomaly_lib.errors import InputError
 from anomaly_lib.methods.backbones import Backbone
 from anomaly_lib.methods.base import Method as BaseMethod
 from anomaly_lib.methods.base import ScoreMaps
-from anomaly_lib.methods.dfr.cache import FeatureCache
 from anomaly_lib.methods.dfr.features import RegionalFeatures
-from anomaly_lib.methods.dfr.location import LocationScale, location_scale
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size, statistics
+from anomaly_lib.methods.feature_cache import FeatureCache
+from anomaly_lib.methods.location import LocationScale, location_scale
 from anomaly_lib.params import params_hash
 from anomaly_lib.progress import progress_bar
 from anomaly_lib.reproducibility import default_device, derived_seed, generator

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.methods.backbones import Backbone, pyramid_layers
-from anomaly_lib.methods.dfr.cache import FeatureCache
 from anomaly_lib.methods.dmad.params import Params
+from anomaly_lib.methods.feature_cache import FeatureCache
 
 FINGERPRINT_SIDE = 64
 

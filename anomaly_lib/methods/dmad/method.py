@@ -83,12 +83,10 @@ class Method(BaseMethod):
         calibration.fit_scores(_maxima(*self._maps(normals)).to(self.device))
 
     def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
+        """Maps and scores; both scores stand under ``parts``: ``map`` and ``map_and_deformation``."""
         maps, deformation = self._maps(images, progress)
-        return ScoreMaps(maps, self._scores(maps, deformation)[self.params.score])
-
-    def scores_by_part(self, images: Tensor, progress: bool = False) -> dict[str, Tensor]:
-        """Image scores (N,) under both names: ``map``, and ``map_and_deformation``. Neither is chosen by labels."""
-        return self._scores(*self._maps(images, progress))
+        parts = self._scores(maps, deformation)
+        return ScoreMaps(maps, parts[self.params.score], parts)
 
     def explain(self, images: Tensor) -> dict[str, Tensor]:
         """Pictures of every intermediate step.

@@ -10,10 +10,10 @@ from einops import rearrange
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from anomaly_lib.methods.dfr.location import location_scale
 from anomaly_lib.methods.dmad.losses import cosine_map
 from anomaly_lib.methods.dmad.network import Pass
 from anomaly_lib.methods.dmad.warp import Fields, from_prototype, length, resized, sample
+from anomaly_lib.methods.location import location_scale
 
 SMALLEST_SPREAD = (1e-6, 1e-4)
 """Floors of the spread over normals, of map and deformation map: a deformation of 0.01 pixels means nothing."""

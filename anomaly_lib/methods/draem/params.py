@@ -83,7 +83,7 @@ class Params(MethodParams):
     """Dynamic range in SSIM: always 1, or guessed from each batch of reconstructions (authors' code)."""
     image_score: Literal["smoothed_max", "max"] = "smoothed_max"
     """Largest value of the map, after a mean filter (paper and authors' code) or as it is."""
-    score_window: Annotated[int, Field(ge=1)] = 11
+    score_window: Annotated[int, Field(ge=1)] = 5
     """Side of that mean filter in pixels, odd (paper: 21 for images of 256)."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order in which the networks see the channels (authors' code: bgr)."""
