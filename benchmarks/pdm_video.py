@@ -9,7 +9,7 @@ only. The seconds are of the processor, since other programs may run beside it.
 import argparse
 import time
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 from anomaly_lib.pdm.clip import ClipSet, clip_set
 from anomaly_lib.pdm.score import WEIGHTS, clip_terms, frame_auroc, frame_differences, scored
@@ -32,10 +32,9 @@ def rows_of_seed(clips: ClipSet, settings: dict[str, Settings], seed: int):
         start = time.process_time()
         predictor, _ = fit(clips.fit, chosen, seed, progress=False)
         seconds = time.process_time() - start
-        clips_of = {id(clip): clip for clip in (*clips.held_out, *clips.test)}
-        terms = cache(lambda key, predictor=predictor, clips_of=clips_of: clip_terms(predictor, clips_of[key]))
+        detector = cache(partial(clip_terms, predictor))
         for variant, options in VARIANTS.items():
-            scores = scored(lambda clip, terms=terms: terms(id(clip)), clips.held_out, clips.test, **options)
+            scores = scored(detector, clips.held_out, clips.test, **options)
             yield name + variant, seconds, frame_auroc(clips.test, scores)
 
 

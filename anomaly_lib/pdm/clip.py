@@ -33,9 +33,9 @@ _SPEEDING = 2.5
 _JUMP_HEIGHT, _JUMP_FRAMES = 7.0, 7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
-    """One video."""
+    """One video; equal to itself alone."""
 
     frames: Tensor
     """(T, S, S) float32 in [0, 1]."""
