@@ -245,6 +245,10 @@ def test_a_batch_depends_neither_on_the_workers_nor_on_the_steps_before(images, 
     assert not torch.equal(alone[0].image, alone[1].image)
 
 
+def test_the_given_images_are_the_target_where_none_is_turned(images, textures):
+    assert made(images, textures, rotation_probability=0.0).normal is images
+
+
 def test_a_batch_does_not_depend_on_the_number_of_threads(images, textures):
     batches, threads = batches_of(images, textures, **ALL_ANOMALOUS), torch.get_num_threads()
     expected = batches[0]
@@ -288,12 +292,14 @@ def test_a_seeds_batch_stays_what_it_is():
     images = torch.stack([torch.stack([x, y, x * y]), torch.stack([y, 1 - x, x])])
     textures = (torch.stack([torch.stack([x * y, 1 - y, x])]) * 255).to(torch.uint8)
     batch = SyntheticBatches(images, textures, SynthesisRecipe(), batch=16, seed=0)[7]
-    assert batch.operations[:4] == RECORDED["operations"]
-    measured = [float(part.mean()) for part in (batch.image, batch.mask, batch.normal, batch.opacity)]
-    assert measured == pytest.approx(RECORDED["means"], abs=1e-4)
-
-
-RECORDED = {"operations": [], "means": []}
+    assert batch.operations[:4] == [
+        (),
+        (),
+        ("brightness", "solarize", "hue and saturation"),
+        ("gamma", "rotation", "autocontrast"),
+    ]
+    means = [float(part.mean()) for part in (batch.image, batch.mask, batch.normal, batch.opacity)]
+    assert means == pytest.approx([0.42798, 0.017761, 0.42837, 0.709879], abs=1e-4)
 
 
 def test_coverage_is_near_the_documented_one():
@@ -335,6 +341,8 @@ def test_other_bad_input_is_one_clear_line(images, textures, tmp_path):
 def test_small_images_are_fine_with_rectangles(textures):
     result = made(torch.rand(6, 3, 12, 12), textures, shape="rectangles", cutout_probability=0.5, **ALL_ANOMALOUS)
     assert (result.mask.sum(dim=(1, 2, 3)) > 0).all()
+    with pytest.raises(InputError, match="1x12 pixels"):
+        made(torch.rand(6, 3, 1, 12), textures, shape="rectangles")
 
 
 def test_textures_are_found_in_sub_folders_and_their_absence_is_named(tiny_data, tmp_path):

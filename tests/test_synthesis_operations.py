@@ -126,9 +126,8 @@ def test_point_operations_in_a_row_are_one_after_the_other(levels):
 
 def test_looking_at_some_pixels_gives_what_the_whole_texture_has_there(levels):
     where = torch.randperm(40 * 52, generator=generator(0, "where"))[:200].sort().values
-    draws = draw(150, SynthesisRecipe(), generator(0, "chains"))
-    for index in range(150):
-        chain = draws.of(index).chain()
+    for drawn in draw(150, SynthesisRecipe(), generator(0, "chains")).samples():
+        chain = drawn.chain
         whole = whole_texture(levels, chain).flatten(1)[:, where]
         torch.testing.assert_close(seen_texture(levels, chain, where), whole, atol=1e-5, rtol=0)
     assert torch.equal(seen_texture(levels, [], where), (levels / 255).flatten(1)[:, where])

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, NORMAL_COLOUR, displayable
-from anomaly_lib.synthesis import Synthesised
+from anomaly_lib.reproducibility import generator
+from anomaly_lib.synthesis import Synthesised, synthesize
 from anomaly_lib.synthesis.operations import NUMBERS, OPERATIONS, SEVEN, whole_texture
 
 STEPS = 8
@@ -33,14 +34,13 @@ def synthesis_figure(result: Synthesised) -> Figure:
     """One row a sample, one column a step, from the normal image to the result. The steps must have been kept."""
     count = len(result.image)
     figure, axes = plt.subplots(count, STEPS, figsize=(1.5 * STEPS, 1.85 * count), squeeze=False)
-    for index, row in enumerate(axes):
-        draws = result.draws.of(index)
-        high, wide = draws.cells.tolist()
+    for index, (row, draws) in enumerate(zip(axes, result.draws.samples(), strict=True)):
+        high, wide = draws.cells
         share = result.mask[index].mean().item()
         _picture(row[0], result.normal[index], "normal" + (f", {draws.angle:+.0f}°" if draws.angle else ""))
         _noise(row[1], result.noise[index, 0], f"noise, {high}×{wide} cells")
         _noise(row[2], result.rotated_noise[index, 0], f"turned by {draws.noise_angle:+.0f}°")
-        row[3].imshow(result.mask[index, 0], cmap="gray", vmin=0, vmax=1)
+        row[3].imshow(result.mask[index, 0].numpy(), cmap="gray", vmin=0, vmax=1)
         row[3].set_title(f"> {draws.threshold:.2f}: {share * 100:.1f} %", fontsize=7)
         _picture(row[4], result.texture_source[index], "texture")
         _picture(row[5], result.texture[index], ",\n".join(result.operations[index]))
@@ -51,12 +51,12 @@ def synthesis_figure(result: Synthesised) -> Figure:
     return figure
 
 
-def operations_figure(levels: Tensor, generator: torch.Generator) -> Figure:
+def operations_figure(levels: Tensor, seed: int) -> Figure:
     """A texture (3, H, W) uint8 and what each of the ten operations makes of it; names of the paper's seven end in *.
 
     Solarize changes only every second texture; here it always does.
     """
-    numbers = torch.rand(len(OPERATIONS), NUMBERS, generator=generator)
+    numbers = torch.rand(len(OPERATIONS), NUMBERS, generator=generator(seed, "operations"))
     numbers[OPERATIONS.index("solarize"), 0] = 0.0
     figure, axes = plt.subplots(2, 6, figsize=(11, 4.1))
     _picture(axes.flat[0], levels / 255, "texture")
@@ -65,6 +65,18 @@ def operations_figure(levels: Tensor, generator: torch.Generator) -> Figure:
     for axis in axes.flat:
         axis.set_axis_off()
     return figure
+
+
+def switched(normals: Tensor, textures: Tensor, seed: int) -> dict[str, Synthesised]:
+    """The same draws through each recipe of ``SWITCHES``; no sample stays clean and no image is turned."""
+    always = {"clean_probability": 0.0, "rotation_probability": 0.0}
+    recipes = {name: SynthesisRecipe(**always, **changes) for name, changes in SWITCHES.items()}
+    return {
+        name: synthesize(
+            normals, normals if recipe.texture_source == "normals" else textures, generator(seed, "switches"), recipe
+        )
+        for name, recipe in recipes.items()
+    }
 
 
 def switches_figure(results: dict[str, Synthesised]) -> Figure:
@@ -76,14 +88,9 @@ def switches_figure(results: dict[str, Synthesised]) -> Figure:
         for index, axis in enumerate(column):
             axis.imshow(displayable(result.image[index]))
             if result.mask[index].any():
-                axis.contour(result.mask[index, 0], levels=[0.5], colors="white", linewidths=0.6)
+                axis.contour(result.mask[index, 0].numpy(), levels=[0.5], colors="white", linewidths=0.6)
             axis.set_axis_off()
     return figure
-
-
-def switched(changes: dict) -> SynthesisRecipe:
-    """The default recipe with some changes, in which no sample stays clean and no image is turned."""
-    return SynthesisRecipe(**{"clean_probability": 0.0, "rotation_probability": 0.0, **changes})
 
 
 def coverage_statistics(coverage: np.ndarray) -> dict[str, float]:
@@ -118,5 +125,5 @@ def _picture(axis: Axes, image: Tensor, title: str) -> None:
 
 
 def _noise(axis: Axes, noise: Tensor, title: str) -> None:
-    axis.imshow(noise, cmap="cividis", vmin=-1, vmax=1)
+    axis.imshow(noise.numpy(), cmap="cividis", vmin=-1, vmax=1)
     axis.set_title(title, fontsize=7)

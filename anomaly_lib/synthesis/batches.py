@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 from anomaly_lib.errors import InputError
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.reproducibility import generator
-from anomaly_lib.synthesis.blend import check, synthesize_in_place
+from anomaly_lib.synthesis.blend import check, synthesize
 from anomaly_lib.synthesis.result import Synthesised
 
 
@@ -44,4 +44,4 @@ class SyntheticBatches(Dataset):
         draw = generator(self.seed, "synthesis", str(step))
         chosen = torch.randint(len(self.normals), (self.batch,), generator=draw)
         normals = self.normals.index_select(0, chosen.to(self.normals.device))
-        return synthesize_in_place(normals, self.textures, draw, self.recipe, self.keep_steps)
+        return synthesize(normals, self.textures, draw, self.recipe, self.keep_steps)

@@ -27,50 +27,42 @@ def synthesize(
 
     Inside the mask the result is (1 - opacity) * normal + opacity * texture, outside it is the normal image.
     ``images`` are (N, 3, H, W) float32 in [0, 1]; ``textures`` (M, 3, h, w) are levels in uint8, or values in [0, 1],
-    which are rounded to levels; those of another size are resized. ``textures`` are not used, and may be None, where
-    the recipe takes a colour, or normal images: these are then ``images`` themselves.
+    which are rounded to levels; those of another size are resized. ``textures`` may be None where the recipe takes a
+    colour, and where it takes normal images: then they are ``images`` themselves.
     Everything is drawn from ``generator``, on the CPU, and computed where ``images`` are; samples that stay clean on
     purpose cost nothing but their rotation. Raises InputError for wrong shapes, missing textures, and images smaller
-    than the largest number of Perlin cells. Source: DRAEM, eq. (1) and section 3.3.
+    than the largest number of Perlin cells. Source: DRAEM, eq. (4) and section 3.3.
     """
-    if recipe.texture_source == "normals":
+    if textures is None and recipe.texture_source == "normals":
         textures = images
     check(images, textures, recipe)
-    return synthesize_in_place(
-        images.clone(memory_format=torch.contiguous_format), textures, generator, recipe, keep_steps
-    )
-
-
-def synthesize_in_place(
-    normal: Tensor, textures: Tensor | None, generator: torch.Generator, recipe: SynthesisRecipe, keep_steps: bool
-) -> Synthesised:
-    """As ``synthesize``, but turns the images themselves, which become ``normal`` of the result, and checks nothing."""
-    draws, size = draw(len(normal), recipe, generator), tuple(normal.shape[2:])
-    _turn(normal, draws.angle)
+    draws, size = draw(len(images), recipe, generator), tuple(images.shape[2:])
+    normal = _turned(images.contiguous(), draws.angle)
     image, mask = normal.clone(), normal.new_zeros(len(normal), 1, *size)
     steps = Steps.blank(normal) if keep_steps else None
-    # one by one: the pictures of one sample stay in the processor's cache, those of a batch do not
-    for index in torch.nonzero(draws.anomalous).flatten().tolist():
-        drawn = draws.of(index)
-        noise, rotated, inside = region(drawn, recipe, size, normal.device)
-        mask[index] = inside
-        where = torch.nonzero(inside.flatten()).flatten()  # (P,)
-        levels, chain = source_levels(drawn, recipe, textures, size, normal.device), drawn.chain()
-        texture = seen_texture(levels, chain, where)  # (3, P)
+    for index, drawn in enumerate(draws.samples()):
+        if not drawn.anomalous:
+            continue
+        noise, rotated, mask[index, 0] = region(drawn, recipe, size, normal.device)
+        where = torch.nonzero(mask[index].flatten()).flatten()  # (P,)
+        levels = source_levels(drawn, recipe, textures, size, normal.device)
+        texture = seen_texture(levels, drawn.chain, where)  # (3, P)
         pixels = image[index].view(3, -1)
-        pixels[:, where] = torch.lerp(pixels.index_select(1, where), texture, drawn.opacity.item())
+        pixels[:, where] = torch.lerp(pixels.index_select(1, where), texture, drawn.opacity)
         if steps:
-            whole = whole_texture(levels, chain)
+            whole = whole_texture(levels, drawn.chain)
             whole.view(3, -1)[:, where] = texture  # to the bit what was blended
             steps.set(index, noise, rotated, levels / 255, whole)
     return Synthesised(image, mask, normal, draws, steps)
 
 
-def _turn(images: Tensor, angle: Tensor) -> None:
-    """Turn each image by its angle in degrees, corners black; those with angle 0 keep their very values."""
+def _turned(images: Tensor, angle: Tensor) -> Tensor:
+    """Each image turned by its angle in degrees, corners black; the very images where all angles are 0."""
+    turned = images.clone() if angle.any() else images
     for index in torch.nonzero(angle).flatten().tolist():
         one = slice(index, index + 1)
-        images[one] = rotate(images[one], angle[one]).clamp_(0, 1)
+        turned[one] = rotate(images[one], angle[one]).clamp_(0, 1)
+    return turned
 
 
 def check(images: Tensor, textures: Tensor | None, recipe: SynthesisRecipe) -> None:

@@ -6,6 +6,7 @@ share all other draws, which makes them comparable side by side, and the device 
 Shapes: N samples. All tensors are on the CPU.
 """
 
+from collections import namedtuple
 from dataclasses import dataclass, fields
 
 import torch
@@ -48,7 +49,7 @@ class Draws:
     operations: Tensor
     """(N, 3) distinct indices into ``OPERATIONS``, in the order in which they are applied; -1 where there is none."""
     numbers: Tensor
-    """(N, 10, 4) in [0, 1): the parameters of each operation."""
+    """(N, 3, 4) in [0, 1): the random numbers of these operations, in that order."""
     cutout: Tensor
     """(N,) bool: a plain rectangle instead of noise and texture."""
     cutout_box: Tensor
@@ -60,14 +61,20 @@ class Draws:
     boxes: Tensor
     """(N, 4, 4) in [0, 1): height, width, top and left of each box, as shares of what is possible."""
 
-    def of(self, index: int) -> "Draws":
-        """The draws of one sample, without the first axis."""
-        return Draws(*(getattr(self, field.name)[index] for field in fields(Draws)))
+    def samples(self) -> list["Drawn"]:
+        """The draws of each sample."""
+        columns = (getattr(self, field.name).tolist() for field in fields(Draws))
+        return [Drawn(*values) for values in zip(*columns, strict=True)]
 
+
+class Drawn(namedtuple("Drawn", [field.name for field in fields(Draws)])):
+    """The draws of one sample: the fields of ``Draws`` as numbers and lists."""
+
+    @property
     def chain(self) -> Chain:
-        """Texture operations of one sample (after ``of``), each with its random numbers."""
-        chosen = [index for index in self.operations.tolist() if index != NO_OPERATION]
-        return [(OPERATIONS[index], self.numbers[index].tolist()) for index in chosen]
+        """Texture operations, each with its random numbers."""
+        pairs = zip(self.operations, self.numbers, strict=True)
+        return [(OPERATIONS[index], numbers) for index, numbers in pairs if index != NO_OPERATION]
 
 
 def draw(count: int, recipe: SynthesisRecipe, generator: torch.Generator) -> Draws:
@@ -91,7 +98,7 @@ def draw(count: int, recipe: SynthesisRecipe, generator: torch.Generator) -> Dra
         texture=uniform(),
         colour=uniform(3),
         operations=_chosen(uniform(len(OPERATIONS)), recipe).masked_fill(cutout[:, None], NO_OPERATION),
-        numbers=uniform(len(OPERATIONS), NUMBERS),
+        numbers=uniform(OPERATIONS_A_SAMPLE, NUMBERS),
         cutout=cutout,
         cutout_box=uniform(4),
         grey=uniform() < 0.5,

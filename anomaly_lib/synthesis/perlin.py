@@ -43,9 +43,13 @@ def perlin_noise(
         angles = (torch.rand(high + 1, wide + 1, generator=generator) * (2 * math.pi)).to(device)  # (K, L)
         near_y, offset_y = _axis_weights(high, size[0], str(device))  # (H, K) each
         near_x, offset_x = _axis_weights(wide, size[1], str(device))  # (W, L) each
-        # (H, K) (K, L) (L, W) for either component of the gradients; side by side, both are one product over 2 L
-        along_rows = torch.cat([offset_y @ angles.sin(), near_y @ angles.cos()], dim=1)
-        torch.mm(along_rows, torch.cat([near_x, offset_x], dim=1).T, out=noise[index])
+        along_y, along_x = angles.sin(), angles.cos()
+        # offset_y along_y near_x' + near_y along_x offset_x', as one product over the shorter axis of the lattice
+        if high < wide:
+            left, right = [offset_y, near_y], [near_x @ along_y.T, offset_x @ along_x.T]
+        else:
+            left, right = [offset_y @ along_y, near_y @ along_x], [near_x, offset_x]
+        torch.mm(torch.cat(left, dim=1), torch.cat(right, dim=1).T, out=noise[index])
     return noise.mul_(math.sqrt(2))
 
 

@@ -55,7 +55,10 @@ class Synthesised:
     mask: Tensor
     """Where, (N, 1, H, W) float32, 0 or 1; all zero for a sample that stays normal."""
     normal: Tensor
-    """The images given, after their own rotation, (N, 3, H, W): what a reconstruction should be."""
+    """The images given, after their own rotation, (N, 3, H, W): what a reconstruction should be.
+
+    It is the tensor that was given, not a copy, where no image was turned.
+    """
     draws: Draws
     """All random numbers, on the CPU."""
     steps: Steps | None

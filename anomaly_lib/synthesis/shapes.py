@@ -13,23 +13,23 @@ RECTANGLE_SIDES = (0.04, 0.24)
 """Sides of the ablation's rectangles as shares of the image: one to four then cover about what Perlin noise does."""
 
 
-def rectangles(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Union of the rectangles of one image: boxes (B, 4) -> (H, W) bool.
+def rectangles(boxes: list[list[float]], size: tuple[int, int]) -> Tensor:
+    """Union of the rectangles of one image: (H, W) bool.
 
     The paper does not say how many there are or how large; these are our choice.
     """
     low, high = RECTANGLE_SIDES
     mask = torch.zeros(size, dtype=torch.bool)
-    for box in boxes.tolist():
+    for box in boxes:
         mask[_slices(box, size, [(low * pixels, high * pixels) for pixels in size])] = True
     return mask
 
 
-def cutout(box: Tensor, size: tuple[int, int]) -> Tensor:
-    """One rectangle, from 10 pixels to half the image a side: box (4,) -> (H, W) bool."""
+def cutout(box: list[float], size: tuple[int, int]) -> Tensor:
+    """One rectangle, from 10 pixels to half the image a side: (H, W) bool."""
     sides = [(min(CUTOUT_SIDES[0], CUTOUT_SIDES[1] * pixels), CUTOUT_SIDES[1] * pixels) for pixels in size]
     mask = torch.zeros(size, dtype=torch.bool)
-    mask[_slices(box.tolist(), size, sides)] = True
+    mask[_slices(box, size, sides)] = True
     return mask
 
 

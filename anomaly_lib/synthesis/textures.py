@@ -15,7 +15,7 @@ from anomaly_lib.data.tensors import load_images
 from anomaly_lib.errors import InputError
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.progress import progress_bar
-from anomaly_lib.synthesis.draws import Draws
+from anomaly_lib.synthesis.draws import Drawn
 from anomaly_lib.synthesis.operations import to_levels
 
 GREY, WHITE = 128, 255
@@ -39,13 +39,13 @@ def load_textures(folder: Path, image_size: int, progress: bool = False) -> Tens
 
 
 def source_levels(
-    drawn: Draws, recipe: SynthesisRecipe, textures: Tensor | None, size: tuple[int, int], device: torch.device
+    drawn: Drawn, recipe: SynthesisRecipe, textures: Tensor | None, size: tuple[int, int], device: torch.device
 ) -> Tensor:
     """The texture of one sample before its operations, (3, H, W) uint8; for a cutout plain white or grey."""
     if drawn.cutout:
-        return _plain(torch.tensor(GREY if drawn.grey else WHITE), size).to(device)
+        return _plain([GREY if drawn.grey else WHITE] * 3, size).to(device)
     if recipe.texture_source == "colour":
-        return _plain(drawn.colour * 255, size).to(device)
+        return _plain([round(255 * value) for value in drawn.colour], size).to(device)
     picked = textures[min(int(drawn.texture * len(textures)), len(textures) - 1)].to(device)
     if picked.shape[1:] != size:
         as_float = picked / 255 if picked.dtype == torch.uint8 else picked
@@ -53,6 +53,6 @@ def source_levels(
     return to_levels(picked)
 
 
-def _plain(colour: Tensor, size: tuple[int, int]) -> Tensor:
-    """An image of one colour, given as one level or three."""
-    return colour.round().to(torch.uint8).view(-1, 1, 1).expand(3, *size).contiguous()
+def _plain(colour: list[int], size: tuple[int, int]) -> Tensor:
+    """An image of one colour."""
+    return torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1).expand(3, *size).contiguous()

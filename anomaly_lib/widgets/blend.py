@@ -26,7 +26,7 @@ def blend_figure(normal: Tensor, textures: Tensor, opacity: float, seed: int, sh
         normal[None], textures, generator(seed, "blend studio"), SynthesisRecipe(**always, **SHAPES[shape])
     )
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(8.4, 3.1))
-    left.imshow(result.mask[0, 0], cmap="gray", vmin=0, vmax=1)
+    left.imshow(result.mask[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
     left.set_title(f"mask, {result.mask.mean() * 100:.1f} % of the image")
     middle.imshow(displayable(result.texture[0]))
     middle.set_title(", ".join(result.operations[0]) or "plain", fontsize=8)

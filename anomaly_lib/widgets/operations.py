@@ -53,6 +53,6 @@ def _plot_table(axis: Axes, levels: Tensor, chain: Chain) -> None:
     if chain[0][0] not in POINT:
         axis.text(128, 128, "no table: depends on\nneighbours or channels", ha="center", va="center", fontsize=8)
         return
-    for line, (name, colour, style) in zip(table_of(chain, levels), CHANNELS, strict=True):
+    for line, (name, colour, style) in zip(table_of(chain, levels).numpy(), CHANNELS, strict=True):
         axis.plot(line, color=colour, linestyle=style, label=name)
     axis.legend(fontsize=7)
