@@ -21,7 +21,7 @@ from anomaly_lib.reproducibility import generator
 from tests.conftest import GOLDEN, TINY_SETTINGS
 
 SIDE = 32
-CURVE = [1.42638, 1.346979, 1.16048, 1.028293]  # losses of steps 1, 6, 11 and 16
+CURVE = [1.42706, 1.370808, 1.190266, 1.079925]  # losses of steps 1, 6, 11 and 16
 CURVE_SETTINGS = {  # all that the curve depends on, so that another default leaves it alone
     "steps": 20,
     "learning_rate": 8e-4,
