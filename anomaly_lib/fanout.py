@@ -6,6 +6,7 @@ starts as soon as the stages that it depends on are done. When one fails, what d
 rest goes on.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,20 @@ from anomaly_lib.params import project_root
 LOGS = Path("build/logs")
 WIDTH = 150
 CLEAR = "\r" + " " * WIDTH + "\r"
+
+
+def drop_torn_lock(file: Path) -> None:
+    """Remove DVC's list of files in use when a kill has left it half-written: DVC would refuse to start for ever.
+
+    A list that can be read stays, with the claims in it; DVC drops those of processes that are gone.
+    """
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        print(f"{file}: torn by a kill, removed", file=sys.stderr)
+        file.unlink()
 
 
 @dataclass
@@ -60,6 +75,7 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
 
     root = project_root()
     os.chdir(root)
+    drop_torn_lock(Path(".dvc/tmp/rwlock"))
     pipeline = pipeline_file(profile)
     graph = stale_stages(pipeline)
     board = Board(waiting=set(graph))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from anomaly_lib.errors import InputError
-from anomaly_lib.fanout import Board, fanout, pipeline_file, stale_stages
+from anomaly_lib.fanout import Board, drop_torn_lock, fanout, pipeline_file, stale_stages
 
 STAGES = {
     "first": {"cmd": "echo 1 > first.txt", "deps": ["input.txt"], "outs": ["first.txt"]},
@@ -53,6 +53,17 @@ def test_all_is_run_then_nothing_then_only_what_depends_on_a_change(repository, 
     assert set(stale_stages("dvc.yaml")) == {"right", "last"}
     assert fanout(jobs=2) == []
     assert (repository / "last.txt").read_text() == "1\ninput\nnew\n"
+
+
+def test_a_lock_that_a_kill_has_torn_is_removed_and_a_whole_one_kept(repository, capsys):
+    lock = repository / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text("")
+    assert fanout(jobs=1) == []
+    assert "torn by a kill, removed" in capsys.readouterr().err
+    lock.write_text("{}")
+    drop_torn_lock(lock)
+    assert lock.read_text() == "{}"
 
 
 def test_the_lock_file_equals_that_of_a_serial_run(repository):
