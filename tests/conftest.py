@@ -11,6 +11,8 @@ from torch import nn
 
 from anomaly_lib.methods.backbones import BACKBONES
 
+pytest.register_assert_rewrite("tests.helpers")
+
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT.parent / "shared/reference/golden"
 

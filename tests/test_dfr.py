@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from anomaly_lib.errors import InputError
 from anomaly_lib.methods.dfr.features import pooling_matrix
 from anomaly_lib.methods.dfr.method import Method, smoothed
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
@@ -19,6 +18,7 @@ from anomaly_lib.methods.location import location_scale
 from anomaly_lib.methods.official import load_dfr
 from anomaly_lib.reproducibility import generator
 from tests.conftest import GOLDEN, TINY_SETTINGS
+from tests.helpers import assert_refused_in_one_line
 
 
 @pytest.fixture
@@ -61,15 +61,7 @@ def test_sizes_and_normalisation_are_read_from_a_checkpoint(tmp_path, batch_norm
 
 @pytest.mark.parametrize("content", [None, b"not a checkpoint", {"something": torch.zeros(2)}, [1, 2]])
 def test_other_files_are_refused_in_one_line(tmp_path, content):
-    file = tmp_path / "autoencoder.pth"
-    if isinstance(content, bytes):
-        file.write_bytes(content)
-    elif content is not None:
-        torch.save(content, file)
-    with pytest.raises(InputError) as caught:
-        load_dfr(file)
-    assert str(file) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert_refused_in_one_line(load_dfr, tmp_path / "autoencoder.pth", content)
 
 
 @pytest.mark.parametrize("resize", ["bilinear", "nearest"])

@@ -35,6 +35,7 @@ from anomaly_lib.reporting.deformation import quiver_figure, warp_frames
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.training import train
 from tests.conftest import GOLDEN, TINY_SETTINGS
+from tests.helpers import assert_refused_in_one_line
 
 SEEDS = {"encoder": 21, "bn": 22, "offset": 23, "decoder": 24}
 
@@ -149,14 +150,7 @@ def test_the_networks_have_the_documented_sizes():
 @pytest.mark.parametrize("content", [None, b"not a checkpoint", {"offset": {}, "bn": {}, "decoder": {}}, {"a": 1}, [1]])
 def test_other_files_are_refused_in_one_line(tmp_path, content):
     file = tmp_path / "bottle.pth"
-    if isinstance(content, bytes):
-        file.write_bytes(content)
-    elif content is not None:
-        torch.save(content, file)
-    with pytest.raises(InputError) as caught:
-        load_dmad(file)
-    assert str(file) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert_refused_in_one_line(load_dmad, file, content)
     with pytest.raises(InputError, match=r"one \.pth"):
         import_dmad([file, file])
 

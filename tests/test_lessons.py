@@ -1,14 +1,13 @@
 """The lessons: stripped, one title, exercises with solutions, and running from end to end without an error."""
 
 import ast
-import json
 import subprocess
 import sys
 
 import nbformat
 import pytest
 
-from anomaly_lib.nbstrip import canonical_source
+from tests.helpers import assert_stripped
 
 NAMES = ["10_draem", "30_dmad", "31_pdm_video"]
 
@@ -28,8 +27,7 @@ def test_all_lessons_are_known_here(root):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_committed_stripped(root, name):
-    text = (root / "notebooks/lessons" / f"{name}.ipynb").read_text()
-    assert json.loads(nbformat.writes(canonical_source(nbformat.reads(text, 4)))) == json.loads(text)
+    assert_stripped(root / "notebooks/lessons" / f"{name}.ipynb")
 
 
 def test_it_opens_with_a_title_a_paper_and_the_minutes_and_has_one_parameters_cell(lesson):

@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from anomaly_lib.nbstrip import canonical_source
+from tests.helpers import assert_stripped
 
 NAMES = [
     "01_explore_data",
@@ -34,9 +34,7 @@ def test_all_notebooks_of_the_folder_are_known_here(root):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_committed_stripped(root, name):
-    text = (root / "notebooks" / f"{name}.ipynb").read_text()
-    notebook = canonical_source(nbformat.reads(text, 4))
-    assert json.loads(nbformat.writes(notebook)) == json.loads(text)
+    assert_stripped(root / "notebooks" / f"{name}.ipynb")
 
 
 def test_it_opens_with_one_title_and_one_parameters_cell(notebook):

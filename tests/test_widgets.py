@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from anomaly_lib.data import load_category
 from anomaly_lib.widgets.browse import browse, sample_figure
 from anomaly_lib.widgets.perlin import perlin_figure, perlin_studio
+from tests.helpers import assert_controls_change_the_picture_and_reset_restores_it, widget_parts
 
 
 @pytest.fixture(params=["browse", "perlin"])
@@ -15,34 +16,12 @@ def widget(request, tiny_data):
     return browse(load_category(tiny_data, "dots").test) if request.param == "browse" else perlin_studio()
 
 
-def parts(widget):
-    controls, picture = widget.children
-    *moving, reset = controls.children
-    return moving, reset, picture
-
-
 def test_every_control_changes_the_picture_and_reset_brings_it_back(widget):
-    moving, reset, picture = parts(widget)
-    first = picture.value
-    for control in moving:
-        before = picture.value
-        control.value = other_value(control)
-        assert picture.value != before, control.description
-    reset.click()
-    assert picture.value == first
-
-
-def other_value(control):
-    if isinstance(control.value, bool):
-        return not control.value
-    if hasattr(control, "options"):
-        return next(value for value in control.options if value != control.value)
-    # the last test image of the tiny data has a defect, so that its outline can be switched off
-    return control.max if control.value != control.max else control.min
+    assert_controls_change_the_picture_and_reset_restores_it(widget)
 
 
 def test_there_are_at_most_three_controls_and_alternative_text(widget):
-    moving, _, picture = parts(widget)
+    moving, _, picture = widget_parts(widget)
     assert len(moving) <= 3
     assert len(re.search(r'<img alt="([^"]+)"', picture.value)[1]) > 20
 

@@ -17,6 +17,7 @@ from anomaly_lib.synthesis.operations import OPERATIONS, POINT
 from anomaly_lib.widgets.blend import SHAPES, blend_figure, blend_studio
 from anomaly_lib.widgets.operations import operation_figure, operations_studio
 from anomaly_lib.widgets.perlin import perlin_studio
+from tests.helpers import assert_controls_change_the_picture_and_reset_restores_it, other_value, widget_parts
 
 
 @pytest.fixture(scope="module")
@@ -45,32 +46,12 @@ def widget(request, normals, textures):
     return made[request.param]()
 
 
-def parts(widget):
-    controls, picture = widget.children
-    *moving, reset = controls.children
-    return moving, reset, picture
-
-
-def other_value(control):
-    if hasattr(control, "options"):
-        return next(value for value in control.options if value != control.value)
-    return control.max if control.value != control.max else control.min
-
-
 def test_every_control_changes_the_picture_and_reset_brings_it_back(widget):
-    moving, reset, picture = parts(widget)
-    assert 1 <= len(moving) <= 3
-    first = picture.value
-    for control in moving:
-        before = picture.value
-        control.value = other_value(control)
-        assert picture.value != before, control.description
-    reset.click()
-    assert picture.value == first
+    assert_controls_change_the_picture_and_reset_restores_it(widget)
 
 
 def test_there_is_alternative_text_and_an_answer_within_300_milliseconds(widget):
-    moving, _, picture = parts(widget)
+    moving, _, picture = widget_parts(widget)
     assert len(re.search(r'<img alt="([^"]+)"', picture.value)[1]) > 40
     seconds = []
     for _ in range(3):

@@ -1,0 +1,61 @@
+"""What several test files assert: of widgets, of notebooks in git, of files that are refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import torch
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.nbstrip import canonical_source
+
+
+def widget_parts(widget):
+    """Controls, reset button and picture of what ``picture_with_controls`` gives."""
+    controls, picture = widget.children
+    *moving, reset = controls.children
+    return moving, reset, picture
+
+
+def other_value(control):
+    """A value that the control does not have now."""
+    if isinstance(control.value, bool):
+        return not control.value
+    if hasattr(control, "options"):
+        return next(value for value in control.options if value != control.value)
+    # the last test image of the tiny data has a defect, so that its outline can be switched off
+    return control.max if control.value != control.max else control.min
+
+
+def assert_controls_change_the_picture_and_reset_restores_it(widget, choose: Callable = other_value) -> None:
+    """One to three controls; each changes the picture when it gets the value that ``choose`` names."""
+    moving, reset, picture = widget_parts(widget)
+    assert 1 <= len(moving) <= 3
+    first = picture.value
+    for control in moving:
+        before = picture.value
+        control.value = choose(control)
+        assert picture.value != before, control.description
+    reset.click()
+    assert picture.value == first
+
+
+def assert_stripped(file: Path) -> None:
+    """The notebook is in git as ``nbstrip`` leaves it."""
+    text = file.read_text()
+    assert json.loads(nbformat.writes(canonical_source(nbformat.reads(text, 4)))) == json.loads(text)
+
+
+def assert_refused_in_one_line(load: Callable[[Path], Any], file: Path, content: Any) -> None:
+    """``load(file)`` names the file in one line; the content is bytes, or what torch saves, or None for no file."""
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is not None:
+        torch.save(content, file)
+    with pytest.raises(InputError) as caught:
+        load(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
