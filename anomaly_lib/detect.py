@@ -167,7 +167,7 @@ class _Run:
 
 
 def _refuse_relative_scores(model: TrainedModel) -> None:
-    if getattr(model.method.params, "score_normalisation", None) == "scored_set":
+    if model.method.scores_are_relative:
         raise InputError(
             "this model scores images in relation to each other (score_normalisation: scored_set), so that a photo has "
             "no score of its own; train with score_normalisation: normals"

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from anomaly_lib.data.folder import list_folder
 from anomaly_lib.data.images import SUFFIXES, Problem, printable
 from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,9 @@ def refuse_overwriting(targets: Sequence[Path], photos: Photos) -> None:
 
 @contextmanager
 def written_at_once(file: Path) -> Iterator[Path]:
-    """A temporary path beside ``file``; it becomes ``file`` when the block ends well, and is removed otherwise.
-
-    Raises InputError when it cannot be written.
-    """
-    temporary = file.with_name(f".{file.name}")
+    """``replacing``, which raises InputError when ``file`` cannot be written."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            yield temporary
     except OSError as error:
         raise InputError(f"{printable(str(file))}: cannot be written ({error.strerror or error})") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
 from anomaly_lib.progress import PROGRESS_FILE
 
 # Forced, not defaulted: a variable in the caller's shell must not change the bytes.
@@ -60,7 +61,6 @@ def run_notebook(source: Path, output: Path, parameters: dict) -> None:
         if error.ename == InputError.__name__:
             raise InputError(error.evalue) from None
         raise
-    output.parent.mkdir(parents=True, exist_ok=True)
     _write(canonical_outputs(notebook, Path.cwd()), output)
     draft.unlink()
 
@@ -123,9 +123,8 @@ def _execute(source: Path, draft: Path, parameters: dict):
 def _write(notebook, output: Path) -> None:
     import nbformat
 
-    temporary = output.with_suffix(".tmp")
-    nbformat.write(notebook, temporary)
-    temporary.replace(output)
+    with replacing(output) as temporary:
+        nbformat.write(notebook, temporary)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -37,18 +38,16 @@ def canonical_source(notebook):
 
 def strip(source: Path, target: Path) -> None:
     """Write the canonical copy of each ``*.ipynb`` in the folder ``source`` into the folder ``target``."""
-    notebooks = sorted(source.glob("*.ipynb"))
+    notebooks = sorted(source.glob("[!.]*.ipynb"))  # a hidden one is half a file that a kill left
     if not notebooks:
         raise InputError(f"{source}: holds no notebook")
-    target.mkdir(parents=True, exist_ok=True)
     for file in notebooks:
         try:
             notebook = canonical_source(nbformat.read(file, 4))
         except (ValueError, nbformat.reader.NotJSONError) as error:
             raise InputError(f"{file}: not a notebook ({error}); restore it with git checkout") from None
-        temporary = target / f"{file.name}.tmp"
-        nbformat.write(notebook, temporary)
-        temporary.replace(target / file.name)
+        with replacing(target / file.name) as temporary:
+            nbformat.write(notebook, temporary)
 
 
 def main(arguments: list[str] | None = None) -> int:

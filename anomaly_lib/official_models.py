@@ -103,8 +103,7 @@ def _refuse_trained(output: Path) -> None:
 def _thresholds(detector: Method, data: Path, category: str, progress: bool) -> dict[str, Any]:
     """Thresholds from all normal training images, and the word that they may have been trained on."""
     normals, size = load_category(data, category).train, detector.params.image_size
-    if hasattr(detector, "calibrate"):  # some scores need statistics of normal images, which no file holds
-        detector.calibrate(load_images(normals, size))
+    detector.calibrate(load_images(normals, size), progress)
     starts = range(0, len(normals), IMAGES_AT_ONCE)
     scored = [
         detector.score(load_images(normals[start : start + IMAGES_AT_ONCE], size))

@@ -7,7 +7,7 @@ Unknown keys are refused with the nearest valid name. The section of each method
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator, model_validator
@@ -25,10 +25,35 @@ class Frozen(BaseModel):
 
 
 class MethodParams(Frozen):
-    """What every method's section has."""
+    """What every method's section has. A method gives ``preset`` its names and a default, and ``steps`` a default."""
 
+    presets: ClassVar[dict[str, dict[str, Any]]]
+    """Values by name of the preset; they fill the keys that are not written out, inside sub-sections too."""
+
+    preset: str
+    """Named set of values."""
     image_size: Annotated[int, Field(ge=32, le=2048)] = 256
     """Side in pixels to which images are resized, aspect not preserved."""
+    steps: Annotated[int, Field(ge=1)] | None
+    """Optimisation steps; null where epochs is given."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Passes over the training data, instead of steps."""
+
+    def steps_on(self, count: int, batch: int) -> int:
+        """Optimisation steps with ``count`` training examples in batches of ``batch``."""
+        return self.steps or max(1, round(self.epochs * count / batch))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        name = values.get("preset", cls.model_fields["preset"].default)
+        return _filled(values, cls.presets.get(name, {}) if isinstance(name, str) else {})
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "MethodParams":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs, and null for the other")
+        return self
 
 
 class Split(Frozen):
@@ -192,6 +217,16 @@ def _method_params(name: str, section: Any, textures: Any) -> MethodParams:
     if "textures" in section:
         raise InputError(f"methods.{name}.textures: set the profile's own 'textures' instead; all stages use that one")
     return _validated(model, section | {"textures": textures}, keys)
+
+
+def _filled(values: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:
+    """The values, with the preset's where there are none."""
+    sections = {
+        key: _filled(values[key], section)
+        for key, section in preset.items()
+        if isinstance(section, dict) and isinstance(values.get(key), dict)
+    }
+    return preset | values | sections
 
 
 def params_hash(*sections: Frozen) -> str:

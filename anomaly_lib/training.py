@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
 from anomaly_lib.progress import progress_bar
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -152,10 +153,8 @@ def _save(task: Task, checkpoint: Path, step: int, history: History) -> None:
         "scheduler": task.scheduler.state_dict() if task.scheduler else {},
         "generators": {name: generator.get_state() for name, generator in task.generators.items()},
     }
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    temporary = checkpoint.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(checkpoint)
+    with replacing(checkpoint) as temporary:
+        torch.save(state, temporary)
 
 
 def _resume(task: Task, checkpoint: Path | None) -> tuple[int, History]:

@@ -1,5 +1,6 @@
 """What several test files assert: of widgets, of notebooks in git, of files that are refused."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,15 @@ import torch
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.nbstrip import canonical_source
+from tests.conftest import GOLDEN
+
+
+def golden_state(name: str, seed: int) -> dict[str, torch.Tensor]:
+    """The state dict ``name`` of the golden files, in the authors' key names, filled as for their golden vectors."""
+    spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.fill(json.loads((GOLDEN / "state_dicts.json").read_text())[name], seed)
 
 
 def widget_parts(widget):

@@ -1,8 +1,5 @@
 """DFR piece by piece: equal to the authors' code where that is asked for, and to the plain definition elsewhere."""
 
-import json
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -17,21 +14,15 @@ from anomaly_lib.methods.feature_cache import FeatureCache
 from anomaly_lib.methods.location import location_scale
 from anomaly_lib.methods.official import load_dfr
 from anomaly_lib.reproducibility import generator
-from tests.conftest import GOLDEN, TINY_SETTINGS
-from tests.helpers import assert_refused_in_one_line
+from tests.conftest import TINY_SETTINGS
+from tests.helpers import assert_refused_in_one_line, golden_state
 
 
 @pytest.fixture
 def authors_file(golden, tmp_path):
     """The small golden autoencoder, saved as the authors save theirs."""
-    sys.path.insert(0, str(GOLDEN))
-    try:
-        from fill import fill
-    finally:
-        sys.path.pop(0)
-    keys = json.loads((GOLDEN / "state_dicts.json").read_text())["dfr_small"]
     file = tmp_path / "autoencoder.pth"
-    torch.save({"autoencoder": fill(keys, 11)}, file)
+    torch.save({"autoencoder": golden_state("dfr_small", 11)}, file)
     return file
 
 

@@ -1,8 +1,5 @@
 """DMAD piece by piece: equal to the authors' code where that is asked for, and to the plain definition elsewhere."""
 
-import json
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -35,19 +32,14 @@ from anomaly_lib.reporting.deformation import quiver_figure, warp_frames
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.training import train
 from tests.conftest import GOLDEN, TINY_SETTINGS
-from tests.helpers import assert_refused_in_one_line
+from tests.helpers import assert_refused_in_one_line, golden_state
 
 SEEDS = {"encoder": 21, "bn": 22, "offset": 23, "decoder": 24}
 
 
 def authors_state(part, variant="P"):
     """Fixed weights in the authors' key names."""
-    sys.path.insert(0, str(GOLDEN))
-    try:
-        from fill import fill
-    finally:
-        sys.path.pop(0)
-    return fill(json.loads((GOLDEN / "state_dicts.json").read_text())[f"dmad_{part}_{variant}"], SEEDS[part])
+    return golden_state(f"dmad_{part}_{variant}", SEEDS[part])
 
 
 @pytest.fixture(scope="module")

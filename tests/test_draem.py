@@ -1,8 +1,5 @@
 """DRAEM piece by piece: equal to the authors' code where that is asked for, and to plain definitions elsewhere."""
 
-import json
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +15,8 @@ from anomaly_lib.methods.draem.params import Params
 from anomaly_lib.methods.official.draem import export_draem, import_draem, load_draem
 from anomaly_lib.params import parse_params
 from anomaly_lib.reproducibility import generator
-from tests.conftest import GOLDEN, TINY_SETTINGS
+from tests.conftest import TINY_SETTINGS
+from tests.helpers import golden_state
 
 SIDE = 32
 CURVE = [1.42706, 1.370808, 1.190266, 1.079925]  # losses of steps 1, 6, 11 and 16
@@ -37,13 +35,7 @@ def uniform(seed, *shape):
 @pytest.fixture
 def authors_state(golden):
     """The small golden networks' state dicts, under the names of the authors' files."""
-    sys.path.insert(0, str(GOLDEN))
-    try:
-        from fill import fill
-    finally:
-        sys.path.pop(0)
-    keys = json.loads((GOLDEN / "state_dicts.json").read_text())
-    return fill(keys["draem_rec_small"], 1), fill(keys["draem_seg_small"], 2)
+    return golden_state("draem_rec_small", 1), golden_state("draem_seg_small", 2)
 
 
 @pytest.fixture(params=["NAME.pckl", "DRAEM_test_0.0001_700_bs8_nut_.pt"])
@@ -308,7 +300,7 @@ def test_the_image_score_is_a_switch(untrained):
 
 def test_the_architecture_counts_every_parameter(untrained):
     rows = untrained.architecture()
-    assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in untrained.networks.parameters())
+    assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in untrained.model.parameters())
     assert rows[0] == {"part": "reconstructive.encoder.block1", "shape": "8 x 32 x 32", "parameters": 840}
     assert rows[-1]["shape"] == "2 x 32 x 32"
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from anomaly_lib.lessons import draem as exercises
+from anomaly_lib.lessons import draem_figures as figures
 from anomaly_lib.lessons import ladder
+from anomaly_lib.lessons.display import show
 from anomaly_lib.methods.draem.method import Method
 from anomaly_lib.methods.draem.params import Params
-from anomaly_lib.reporting import draem as figures
-from anomaly_lib.reporting.display import show
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import synthesize
 
@@ -118,7 +118,7 @@ def test_the_architecture_figure_shows_each_block_of_the_live_model(trained):
     assert sum(len(axis.patches) for axis in figure.axes) == len(rows)
     # five skips, in the discriminative network only
     assert [len(axis.lines) for axis in figure.axes] == [0, 5]
-    total = sum(p.numel() for p in trained[0].networks.parameters())
+    total = sum(p.numel() for p in trained[0].model.parameters())
     shown = [int(axis.get_title(loc="left").split(": ")[1].split()[0].replace(",", "")) for axis in figure.axes]
     assert sum(shown) == total
 
@@ -139,7 +139,7 @@ def test_the_other_figures_state_what_they_are_given(trained):
 
 def test_a_shown_figure_carries_its_alternative_text(monkeypatch):
     shown = []
-    monkeypatch.setattr("anomaly_lib.reporting.display.display", shown.append)
+    monkeypatch.setattr("anomaly_lib.lessons.display.display", shown.append)
     show(figures.fade_figure(), "a curve")
     data, metadata = shown[0]._repr_mimebundle_()
     assert "image/png" in data

@@ -1,1 +1,1 @@
-"""What the lessons need beside the library: self-checks of their exercises."""
+"""What the lessons need beside the library: self-checks of their exercises, and their figures."""

@@ -83,5 +83,5 @@ def mean_filtered(maps: Tensor, side: int) -> Tensor:
 @torch.no_grad()
 def _discriminate(method: Method, images: Tensor, reconstructions: Tensor) -> Tensor:
     pairs = torch.cat([reconstructions, images], dim=1).split(IMAGES_AT_ONCE)
-    network = method.networks.eval().discriminative
+    network = method.model.eval().discriminative
     return torch.cat([anomaly_maps(network(pair.to(method.device))).cpu() for pair in pairs])

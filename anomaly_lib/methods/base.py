@@ -4,14 +4,19 @@ Adding a method: one folder, one line in ``anomaly_lib.registry``; see ``docs/ad
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from anomaly_lib.params import MethodParams
+from anomaly_lib.errors import InputError
+from anomaly_lib.params import MethodParams, params_hash
 from anomaly_lib.registry import METHODS, method_class
+from anomaly_lib.reproducibility import default_device, derived_seed
 
 __all__ = ["METHODS", "Method", "ScoreMaps", "method_class"]
 
@@ -41,6 +46,8 @@ class Method(ABC):
     def __init__(self, params: MethodParams, seed: int = 0):
         self.params = params
         self.seed = seed
+        self.device = default_device()
+        self.model: nn.Module | None = None  # once fitted or loaded
 
     @abstractmethod
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
@@ -50,6 +57,11 @@ class Method(ABC):
         Raises InputError when the images cannot be trained on.
         """
 
+    @property
+    def scores_are_relative(self) -> bool:
+        """Whether an image's score depends on the images that are scored with it; then a single photo has none."""
+        return False
+
     @abstractmethod
     def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
         """Anomaly maps and image scores. Raises InputError before ``fit`` or loading."""
@@ -58,9 +70,13 @@ class Method(ABC):
     def explain(self, images: Tensor) -> dict[str, Tensor]:
         """Named intermediate pictures for lessons, each (N, H, W) or (N, 3, H, W)."""
 
-    @abstractmethod
+    def calibrate(self, normals: Tensor, progress: bool = False) -> None:
+        """Find what is normal for scores, where a method does; ``fit`` ends with it, imported models need it."""
+        self.check(normals)
+
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that ``fit`` made, as named tensors (safetensors can hold them)."""
+        """Everything that ``fit`` made, as named tensors (safetensors can hold them). Raises InputError before."""
+        return self.fitted.state_dict()
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -69,3 +85,27 @@ class Method(ABC):
     @abstractmethod
     def architecture(self) -> list[dict]:
         """Rows ``{"part", ..., "parameters"}`` of the live model, trained parameters counted, for tables."""
+
+    @property
+    def fitted(self) -> nn.Module:
+        """What ``fit`` or ``load_state_dict`` made. Raises InputError before."""
+        if self.model is None:
+            raise InputError(f"this {self.title} model is not trained; call fit, or load a trained model")
+        return self.model
+
+    def check(self, images: Tensor) -> None:
+        """Raise InputError unless these are images of the model's size, at least one."""
+        size = self.params.image_size
+        if images.ndim != 4 or images.shape[1:] != (3, size, size) or not len(images):
+            raise InputError(f"{self.title} needs images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}")
+
+    def identity(self, normals: Tensor) -> str:
+        """Tells one training from another by params, seed and fit images, for resuming."""
+        return f"{params_hash(self.params)}-{self.seed}-{tuple(normals.shape)}-{normals.double().sum().item():.9e}"
+
+    @contextmanager
+    def own_initial_weights(self) -> Iterator[None]:
+        """Inside, torch draws this method's and seed's initial weights; after, it goes on as if nothing was drawn."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(self.seed, self.name, "init"))
+            yield

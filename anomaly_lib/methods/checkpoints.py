@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
 from anomaly_lib.methods.base import Method
 from anomaly_lib.registry import method_class, params_class
 from anomaly_lib.reproducibility import provenance
@@ -38,7 +39,6 @@ class TrainedModel:
 
 def save_model(folder: Path, method: Method, category: str, thresholds: dict[str, Any]) -> TrainedModel:
     """Write the folder's two files, each under a temporary name first; the record last."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = save({name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()})
     digest = hashlib.sha256(tensors).hexdigest()[:16]
     record = {
@@ -89,6 +89,5 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def _write(file: Path, content: bytes) -> None:
-    temporary = file.with_suffix(".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        temporary.write_bytes(content)

@@ -79,15 +79,23 @@ def area_histogram(areas: dict[str, Sequence[float]]) -> Figure:
 def score_histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None, title: str) -> Figure:
     """Image scores of normal and anomalous test images, and the threshold from normal images, where there is one."""
     figure, axis = plt.subplots(figsize=(7, 3))
-    bins = np.linspace(scores.min(), scores.max(), 25)
+    draw_scores(axis, scores, labels, threshold, "threshold (from normal images)")
+    axis.set(ylabel="test images", title=title)
+    axis.legend()
+    return figure
+
+
+def draw_scores(
+    axis: Axes, scores: np.ndarray, labels: np.ndarray, threshold: float | None, threshold_name: str
+) -> None:
+    """Histograms of the scores (N,) of both classes of labels (N,), and a line at the threshold, where there is one."""
+    bins = np.linspace(scores.min(), scores.max(), 25) if scores.min() < scores.max() else 1
     groups = ((0, "normal", NORMAL_COLOUR, ""), (1, "anomalous", ANOMALOUS_COLOUR, "//"))
     for label, name, colour, hatch in groups:
         axis.hist(scores[labels == label], bins=bins, color=colour, alpha=0.65, hatch=hatch, label=name)
     if threshold is not None:
-        axis.axvline(threshold, color="black", linestyle="--", label="threshold (from normal images)")
-    axis.set(xlabel="image score", ylabel="test images", title=title)
-    axis.legend()
-    return figure
+        axis.axvline(threshold, color="black", linestyle="--", label=threshold_name)
+    axis.set(xlabel="image score")
 
 
 def held_out_scores(scores: np.ndarray, thresholds: dict) -> Figure:

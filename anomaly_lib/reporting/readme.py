@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
 from anomaly_lib.params import project_root
 from anomaly_lib.reporting.results import METRICS, read_csv, table
 
@@ -50,9 +51,8 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    temporary = readme.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(readme)
+    with replacing(readme) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return 0
 
 

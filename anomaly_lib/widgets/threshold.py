@@ -7,12 +7,12 @@ second control states another share of anomalous images, with the same recall an
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.inputs import as_pair
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, NORMAL_COLOUR
+from anomaly_lib.reporting.figures import draw_scores
+from anomaly_lib.reporting.style import ANOMALOUS_COLOUR
 from anomaly_lib.widgets.picture import picture_with_controls
 
 AS_HERE = "as in these images"
@@ -44,7 +44,9 @@ def threshold_figure(scores, labels, threshold: float, share: float | None = Non
     scores, labels = as_pair(scores, labels)
     share = float(labels.mean()) if share is None else share
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
-    _draw_scores(left, scores, labels, threshold)
+    draw_scores(left, scores, labels, threshold, "threshold")
+    left.set(ylabel="images", title=f"anomalous from {threshold:.3g} upwards")
+    left.legend(fontsize=8)
     every = [rates(scores, labels, value) for value in np.unique(scores)]
     right.step([r for r, _ in every], [precision(r, f, share) for r, f in every], where="post", color="0.5")
     recall, false_positives = rates(scores, labels, threshold)
@@ -77,16 +79,3 @@ def threshold_studio(scores, labels, threshold: float) -> ipywidgets.VBox:
 
     alt = "histogram of image scores with the threshold, and the point it gives on the precision-recall curve"
     return picture_with_controls(draw, controls, alt)
-
-
-def _draw_scores(axis: Axes, scores: np.ndarray, labels: np.ndarray, threshold: float) -> None:
-    bins = np.linspace(scores.min(), scores.max(), 25) if scores.min() < scores.max() else 1
-    for members, name, colour, hatch in (
-        (~labels, "normal", NORMAL_COLOUR, ""),
-        (labels, "anomalous", ANOMALOUS_COLOUR, "//"),
-    ):
-        axis.hist(scores[members], bins=bins, color=colour, alpha=0.65, hatch=hatch, label=name)
-    axis.axvline(threshold, color="black", linestyle="--", label="threshold")
-    axis.set(xlabel="image score", ylabel="images")
-    axis.set_title(f"anomalous from {threshold:.3g} upwards")
-    axis.legend(fontsize=8)

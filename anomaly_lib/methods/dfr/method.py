@@ -26,9 +26,8 @@ from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size, statistics
 from anomaly_lib.methods.feature_cache import FeatureCache
 from anomaly_lib.methods.location import LocationScale, location_scale
-from anomaly_lib.params import params_hash
 from anomaly_lib.progress import progress_bar
-from anomaly_lib.reproducibility import default_device, derived_seed, generator
+from anomaly_lib.reproducibility import generator
 from anomaly_lib.training import Task, train
 
 IMAGES_AT_ONCE = 8
@@ -44,28 +43,26 @@ class Method(BaseMethod):
 
     def __init__(self, params: Params, seed: int = 0):
         super().__init__(params, seed)
-        self.device = default_device()
         backbone = Backbone(params.backbone, params.layers, params.weights, params.reflect_padding)
         self.features = RegionalFeatures(backbone, params.image_size, params.feature_size, params.resize)
         self.features.to(self.device)
-        self.model: nn.ModuleDict | None = None  # "space", "autoencoder" and "location", once fitted or loaded
 
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
-        self._check(normals)
+        self.check(normals)
         channels, grid = sum(self.features.channels), self.params.feature_size**2
         with FeatureCache(len(normals) * grid, channels, self.params.memory_gigabytes, work) as cache:
             for start, features in self._batches(normals, "DFR features", progress):
                 rows = rearrange(features, "n c h w -> (n h w) c").cpu()
                 cache.vectors[start * grid : start * grid + len(rows)] = rows
             self._build(cache.draw(STATISTICS_LOCATIONS, generator(self.seed, "dfr", "statistics")))
-            task = self._task(cache, params_hash(self.params) + _digest(normals))
+            task = self._task(cache, self.identity(normals))
             history = train(task, work / "training.pt" if work else None, progress)
             if self.params.location_prior is not None:
                 self._fit_location_scale(cache, self.params.location_prior)
         return history
 
     def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
-        self._check(images)
+        self.check(images)
         size, sigma = self.params.image_size, self.params.smoothing_sigma
         maps = torch.empty(len(images), size, size)
         for start, features in self._batches(images, "DFR scores", progress):
@@ -81,9 +78,6 @@ class Method(BaseMethod):
         size = self.params.image_size
         return {"map": self.score(images).maps} | {layer: upsampled(e, size).cpu() for layer, e in errors.items()}
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return self._fitted().state_dict()
-
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         try:
             latent = len(state["autoencoder.decoder.0.weight"][0])
@@ -98,7 +92,7 @@ class Method(BaseMethod):
         rows = [
             {"part": f"{self.features.backbone.name} {layer}", "channels": c, "parameters": 0} for layer, c in layers
         ]
-        for name, part in self._fitted()["autoencoder"].named_children():
+        for name, part in self.fitted["autoencoder"].named_children():
             for layer in part:
                 if isinstance(layer, nn.Conv2d):
                     size = sum(p.numel() for p in layer.parameters())
@@ -112,8 +106,8 @@ class Method(BaseMethod):
         return rows
 
     def _task(self, cache: FeatureCache, identity: str) -> Task:
-        params, autoencoder = self.params, self._fitted()["autoencoder"]
-        steps = params.steps or max(1, round(params.epochs * len(cache.vectors) / params.batch))
+        params, autoencoder = self.params, self.fitted["autoencoder"]
+        steps = params.steps_on(len(cache.vectors), params.batch)
         optimizer = torch.optim.Adam(autoencoder.parameters(), lr=params.learning_rate)
         scheduler = None
         if params.schedule == "one_cycle":
@@ -123,7 +117,7 @@ class Method(BaseMethod):
         def losses(step: int) -> dict[str, Tensor]:
             vectors = cache.draw(params.batch, draw).to(self.device)
             # one "image" of 1 x M locations: batch statistics over locations, as in training on images
-            target = self._fitted()["space"](rearrange(vectors, "m c -> 1 c 1 m"))
+            target = self.fitted["space"](rearrange(vectors, "m c -> 1 c 1 m"))
             return {"loss": F.mse_loss(autoencoder(target), target)}
 
         return Task(autoencoder, optimizer, losses, steps, identity, scheduler, {"batches": draw}, "DFR training")
@@ -134,8 +128,7 @@ class Method(BaseMethod):
         normal = statistics(locations)
         space = fit_space(params.feature_space, normal)
         latent = params.latent or latent_size(params.feature_space, normal, params.latent_variance)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.seed, "dfr", "init"))
+        with self.own_initial_weights():
             self._assemble(space, latent)
 
     def _assemble(self, space: FeatureSpace, latent: int) -> None:
@@ -150,16 +143,16 @@ class Method(BaseMethod):
         images = images[:: -(-len(images) // LOCATION_IMAGES)]
         chunks = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
         errors = [reconstruction_error(*self._reconstructed(chunk.to(self.device))) for chunk in chunks]
-        self._fitted()["location"].scale.copy_(location_scale(torch.cat(errors), prior))
+        self.fitted["location"].scale.copy_(location_scale(torch.cat(errors), prior))
 
     def _scaled_errors(self, features: Tensor) -> Tensor:
         """Mean squared error of each place, in units of what is normal there, (N, g, g)."""
-        return self._fitted()["location"](reconstruction_error(*self._reconstructed(features)))
+        return self.fitted["location"](reconstruction_error(*self._reconstructed(features)))
 
     @torch.no_grad()
     def _reconstructed(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The features in the space of the autoencoder, and their reconstruction, (N, C, g, g) each."""
-        model = self._fitted()
+        model = self.fitted
         target = model["space"](features)
         return target, model["autoencoder"](target)
 
@@ -168,16 +161,6 @@ class Method(BaseMethod):
         starts = range(0, len(images), IMAGES_AT_ONCE)
         for start in progress_bar(starts, description=description, show=progress):
             yield start, self.features(images[start : start + IMAGES_AT_ONCE].to(self.device))
-
-    def _fitted(self) -> nn.ModuleDict:
-        if self.model is None:
-            raise InputError("this DFR model is not trained; call fit, or load a trained model")
-        return self.model
-
-    def _check(self, images: Tensor) -> None:
-        size = self.params.image_size
-        if images.ndim != 4 or images.shape[1:] != (3, size, size) or not len(images):
-            raise InputError(f"DFR needs images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}")
 
 
 def upsampled(errors: Tensor, size: int) -> Tensor:
@@ -193,8 +176,3 @@ def smoothed(maps: Tensor, sigma: float) -> Tensor:
     width = 2 * round(4 * sigma) + 1
     blurred = gaussian_blur2d(rearrange(maps, "n h w -> n 1 h w"), (width, width), (sigma, sigma))
     return rearrange(blurred, "n 1 h w -> n h w")
-
-
-def _digest(images: Tensor) -> str:
-    """Tells one set of fit images from another, for resuming."""
-    return f"{tuple(images.shape)}-{images.double().sum().item():.9e}"

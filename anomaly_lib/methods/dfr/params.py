@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from anomaly_lib.params import MethodParams, Share
 
@@ -57,9 +57,7 @@ class Params(MethodParams):
     batch_norm: bool = True
     """Batch normalisation behind hidden layers (authors' code: on)."""
     steps: Annotated[int, Field(ge=1)] | None = 1000
-    """Optimisation steps; null where epochs is given."""
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    """Passes over all locations of the fit images, instead of steps (authors' code: 150)."""
+    """Optimisation steps; null where epochs, passes over all locations of the fit images, is given (authors: 150)."""
     batch: Annotated[int, Field(ge=2)] = 512
     """Locations a step, drawn at random from all images (authors' code: all of four images)."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
@@ -72,14 +70,3 @@ class Params(MethodParams):
     """Gaussian smoothing of the map in pixels, 0 for none (authors' code: none)."""
     memory_gigabytes: Annotated[float, Field(gt=0)] = 4.0
     """Features above this size are cached in a file instead of memory; the results are the same."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return cls.presets.get(values.get("preset", "default"), {}) | values
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "Params":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and null for the other")
-        return self

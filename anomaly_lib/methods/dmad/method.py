@@ -33,9 +33,8 @@ from anomaly_lib.methods.dmad.scoring import (
 )
 from anomaly_lib.methods.dmad.training import make_task
 from anomaly_lib.methods.dmad.warp import combined
-from anomaly_lib.params import params_hash
 from anomaly_lib.progress import progress_bar
-from anomaly_lib.reproducibility import default_device, derived_seed, generator
+from anomaly_lib.reproducibility import generator
 from anomaly_lib.training import train
 
 IMAGES_AT_ONCE = 8
@@ -52,19 +51,16 @@ class Method(BaseMethod):
 
     def __init__(self, params: Params, seed: int = 0):
         super().__init__(params, seed)
-        self.device = default_device()
         self.teacher = Teacher(params).to(self.device)
-        self.model: nn.ModuleDict | None = None  # "networks" and "calibration", once fitted or loaded
 
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
-        self._check(normals)
-        with torch.random.fork_rng(devices=[]), _repeatable_where_possible(self.device):
-            torch.manual_seed(derived_seed(self.seed, "dmad", "init"))
+        self.check(normals)
+        with self.own_initial_weights(), _repeatable_where_possible(self.device):
             self._assemble(build(self.params, self.teacher.channels))
             self._start_from(normals)
             with self._cache(normals, work, progress) as cache:
-                identity = f"{params_hash(self.params)}-{self.seed}-{_digest(normals)}"
-                task = make_task(self.params, self._networks, self.teacher, normals, cache, identity, self.seed)
+                networks, identity = self._networks, self.identity(normals)
+                task = make_task(self.params, networks, self.teacher, normals, cache, identity, self.seed)
                 task.picture = lambda: training_picture(*self._pass(normals[:1]), self.teacher.backbone)
                 history = train(task, work / "training.pt" if work else None, progress)
             self.calibrate(normals, progress)
@@ -72,15 +68,19 @@ class Method(BaseMethod):
 
     def calibrate(self, normals: Tensor, progress: bool = False) -> None:
         """Find what is normal for maps and scores, from at most 200 normal images; ``fit`` ends with it."""
-        self._check(normals)
+        self.check(normals)
         chosen = torch.randperm(len(normals), generator=generator(self.seed, "dmad", "calibration"))
         normals = normals[chosen[:CALIBRATION_IMAGES].sort().values]
-        calibration = self._fitted()["calibration"]
+        calibration = self.fitted["calibration"]
         errors = [level_errors(done) for _, _, done in self._passes(normals, "DMAD calibration", progress)]
         levels = [torch.cat(level) for level in zip(*errors, strict=True)]
         params = self.params
         calibration.fit_maps(levels, params.level_weights, params.level_balance, params.location_prior)
         calibration.fit_scores(_maxima(*self._maps(normals)).to(self.device))
+
+    @property
+    def scores_are_relative(self) -> bool:
+        return self.params.score_normalisation == "scored_set"
 
     def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
         """Maps and scores; both scores stand under ``parts``: ``map`` and ``map_and_deformation``."""
@@ -124,7 +124,7 @@ class Method(BaseMethod):
         return {name: (field * pixels).cpu() for name, field in flows.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
-        return self._fitted().state_dict() | {"teacher": self.teacher.fingerprint()}
+        return super().state_dict() | {"teacher": self.teacher.fingerprint()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         state = dict(state)
@@ -160,7 +160,7 @@ class Method(BaseMethod):
 
     @property
     def _networks(self) -> PPDM:
-        return self._fitted()["networks"]
+        return self.fitted["networks"]
 
     def _assemble(self, networks: PPDM) -> None:
         calibration = Calibration(self.teacher.shapes[0][1:])
@@ -199,13 +199,13 @@ class Method(BaseMethod):
 
     @torch.no_grad()
     def _pass(self, images: Tensor) -> tuple[Tensor, Pass, Calibration]:
-        model = self._fitted()
+        model = self.fitted
         images = images.to(self.device)
         done = model["networks"](self.teacher.backbone.normalise(images), self.teacher)
         return images, done, model["calibration"]
 
     def _passes(self, images: Tensor, description: str, progress: bool) -> Iterator[tuple[int, Calibration, Pass]]:
-        self._check(images)
+        self.check(images)
         starts = range(0, len(images), IMAGES_AT_ONCE)
         for start in progress_bar(starts, description=description, show=progress):
             _, done, calibration = self._pass(images[start : start + IMAGES_AT_ONCE])
@@ -225,22 +225,12 @@ class Method(BaseMethod):
     def _scores(self, maps: Tensor, deformation: Tensor) -> dict[str, Tensor]:
         """Image scores under both names: normalised maxima, the second with the weighted deformation."""
         maxima = _maxima(maps, deformation)
-        if self.params.score_normalisation == "scored_set":
+        if self.scores_are_relative:
             normalised = over_range(maxima)
         else:
-            normalised = self._fitted()["calibration"].normalised(maxima.to(self.device)).cpu()
+            normalised = self.fitted["calibration"].normalised(maxima.to(self.device)).cpu()
         both = normalised[:, 0] + self.params.deformation_weight * normalised[:, 1]
         return dict(zip(PARTS, (normalised[:, 0], both), strict=True))
-
-    def _fitted(self) -> nn.ModuleDict:
-        if self.model is None:
-            raise InputError("this DMAD model is not trained; call fit, or load a trained model")
-        return self.model
-
-    def _check(self, images: Tensor) -> None:
-        size = self.params.image_size
-        if images.ndim != 4 or images.shape[1:] != (3, size, size) or not len(images):
-            raise InputError(f"DMAD needs images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}")
 
 
 def _maxima(maps: Tensor, deformation: Tensor) -> Tensor:
@@ -264,8 +254,3 @@ def _repeatable_where_possible(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(enabled)
-
-
-def _digest(images: Tensor) -> str:
-    """Tells one set of fit images from another, for resuming."""
-    return f"{tuple(images.shape)}-{images.double().sum().item():.9e}"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from anomaly_lib.params import MethodParams
 
@@ -106,9 +106,7 @@ class Params(MethodParams):
     length_epsilon: NotNegative = 1e-12
     """Added under the root of a field's length; at 0 (authors) a zero field has no gradient."""
     steps: Count | None = 500
-    """Optimisation steps; null where epochs is given."""
-    epochs: Positive | None = None
-    """Passes over the fit images, instead of steps (authors: 400)."""
+    """Optimisation steps; null where epochs, passes over the fit images, is given (authors: 400)."""
     batch: Annotated[int, Field(ge=2)] = 4
     """Images a step (authors: 8)."""
     learning_rate: Positive = 5e-3
@@ -135,14 +133,3 @@ class Params(MethodParams):
     """What brings both maxima to one scale: statistics of fit images, or min-max over the scored set (authors)."""
     memory_gigabytes: Positive = 4.0
     """Cached features above this size go to a file instead of memory; the results are the same."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return cls.presets.get(values.get("preset", "honest"), {}) | values
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "Params":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and null for the other")
-        return self

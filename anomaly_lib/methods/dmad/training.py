@@ -31,7 +31,7 @@ def make_task(
     ``cache`` holds their levels; None where every step deforms.
     """
     batch = min(params.batch, len(normals))
-    steps = params.steps or max(1, round(params.epochs * len(normals) / batch))
+    steps = params.steps_on(len(normals), batch)
     optimizer = torch.optim.AdamW(
         [parameter for parameter in networks.parameters() if parameter.requires_grad],
         lr=params.learning_rate,

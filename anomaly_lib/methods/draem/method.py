@@ -22,9 +22,9 @@ from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_los
 from anomaly_lib.methods.draem.network import FIRST_LAYER, DraemNetworks, anomaly_maps, initialise
 from anomaly_lib.methods.draem.optimisation import computes_bf16, scheduler, stream
 from anomaly_lib.methods.draem.params import Params
-from anomaly_lib.params import params_hash, project_root
+from anomaly_lib.params import project_root
 from anomaly_lib.progress import progress_bar
-from anomaly_lib.reproducibility import default_device, derived_seed
+from anomaly_lib.reproducibility import derived_seed
 from anomaly_lib.synthesis import Synthesised, SyntheticBatches, load_textures
 from anomaly_lib.training import Task, train
 
@@ -40,19 +40,15 @@ class Method(BaseMethod):
 
     def __init__(self, params: Params, seed: int = 0):
         super().__init__(params, seed)
-        self.device = default_device()
-        self.networks: DraemNetworks | None = None  # once fitted or loaded
 
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
-        self._check(normals)
+        self.check(normals)
         batches = self._batches(normals)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.seed, "draem", "init"))
+        with self.own_initial_weights():
             networks = self._new_networks()
             initialise(networks)  # before the layout changes, which would hand the draws out in another order
         self._place(networks)
-        data = f"{tuple(normals.shape)}-{normals.double().sum().item():.9e}"
-        task = self._task(batches, params_hash(self.params) + data)
+        task = self._task(batches, self.identity(normals))
         return train(task, work / "training.pt" if work else None, progress)
 
     def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
@@ -63,9 +59,6 @@ class Method(BaseMethod):
         """``map``: the anomaly map; ``reconstruction``: the image as the first network repairs it, unbounded."""
         reconstructions, maps = self._detect(images, "DRAEM", False)
         return {"map": maps, "reconstruction": reconstructions}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return self._fitted().state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore a model. Raises InputError for one of another method or of other widths than the params have."""
@@ -96,7 +89,7 @@ class Method(BaseMethod):
 
             return hook
 
-        blocks = {name: m for name, m in self._fitted().named_modules() if name.count(".") == 2 and "pool" not in name}
+        blocks = {name: m for name, m in self.fitted.named_modules() if name.count(".") == 2 and "pool" not in name}
         hooks = [block.register_forward_hook(note(name)) for name, block in blocks.items()]
         self._reconstruct_and_segment(torch.zeros(1, 3, self.params.image_size, self.params.image_size))
         for hook in hooks:
@@ -113,8 +106,8 @@ class Method(BaseMethod):
         return SyntheticBatches(normals, textures, params.synthesis, params.batch, self.seed)
 
     def _task(self, batches: SyntheticBatches, identity: str) -> Task:
-        params, networks = self.params, self._fitted()
-        steps = params.steps or max(1, round(params.epochs * len(batches.normals) / params.batch))
+        params, networks = self.params, self.fitted
+        steps = params.steps_on(len(batches.normals), params.batch)
         optimizer = torch.optim.Adam(networks.parameters(), lr=params.learning_rate)
         prepared: Iterator[Synthesised] | None = None
 
@@ -139,7 +132,7 @@ class Method(BaseMethod):
     def _losses(self, batch: Synthesised) -> dict[str, Tensor]:
         params, target = self.params, self._seen(batch.normal)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._in_bf16()):
-            reconstruction, logits = self._fitted()(self._seen(batch.image))
+            reconstruction, logits = self.fitted(self._seen(batch.image))
         reconstruction = reconstruction.float()
         dynamic_range = guessed_range(reconstruction) if params.ssim_range == "guessed" else 1.0
         mse = F.mse_loss(reconstruction, target)
@@ -163,8 +156,8 @@ class Method(BaseMethod):
 
     def _detect(self, images: Tensor, description: str, progress: bool) -> tuple[Tensor, Tensor]:
         """Reconstructions (N, 3, S, S) and maps (N, S, S) on the CPU."""
-        self._check(images)
-        self._fitted().eval()
+        self.check(images)
+        self.fitted.eval()
         starts = range(0, len(images), IMAGES_AT_ONCE)
         pairs = [
             self._reconstruct_and_segment(images[start : start + IMAGES_AT_ONCE])
@@ -176,7 +169,7 @@ class Method(BaseMethod):
     @torch.no_grad()
     def _reconstruct_and_segment(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """One small batch, in float32; the results in RGB on the CPU."""
-        reconstructions, logits = self._fitted()(self._seen(images.to(self.device)))
+        reconstructions, logits = self.fitted(self._seen(images.to(self.device)))
         if self.params.channel_order == "bgr":
             reconstructions = reconstructions.flip(1)
         return reconstructions.contiguous().cpu(), anomaly_maps(logits).cpu()
@@ -205,17 +198,7 @@ class Method(BaseMethod):
         return DraemNetworks(self.params.reconstructive_width, self.params.discriminative_width)
 
     def _place(self, networks: DraemNetworks) -> None:
-        self.networks = networks.to(self.device, memory_format=self._layout()).eval()
-
-    def _fitted(self) -> DraemNetworks:
-        if self.networks is None:
-            raise InputError("this DRAEM model is not trained; call fit, or load a trained model")
-        return self.networks
-
-    def _check(self, images: Tensor) -> None:
-        size = self.params.image_size
-        if images.ndim != 4 or images.shape[1:] != (3, size, size) or not len(images):
-            raise InputError(f"DRAEM needs images of shape (N, 3, {size}, {size}), got {tuple(images.shape)}")
+        self.model = networks.to(self.device, memory_format=self._layout()).eval()
 
 
 def _listed(widths: dict[str, int]) -> str:

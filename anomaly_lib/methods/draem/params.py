@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from anomaly_lib.params import MethodParams, Share, SynthesisRecipe
 
@@ -62,9 +62,7 @@ class Params(MethodParams):
     synthesis: SynthesisRecipe = SynthesisRecipe()
     """How synthetic anomalies are made; keys that are not written out come from the preset."""
     steps: Annotated[int, Field(ge=1)] | None = 240
-    """Optimisation steps; null where epochs is given."""
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    """Instead of steps: an epoch draws as many images as there are, with replacement (paper: 700)."""
+    """Optimisation steps; null where epochs is given; one draws as many images as there are (paper: 700)."""
     batch: Annotated[int, Field(ge=2)] = 8
     """Images a step (authors' code: 8)."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
@@ -94,15 +92,6 @@ class Params(MethodParams):
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Processes that prepare batches; 0 makes them in place, on the GPU where there is one. Batches are the same."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        preset = cls.presets.get(values.get("preset", "default"), {})
-        written = values.get("synthesis", {})
-        if isinstance(written, dict):
-            values = values | {"synthesis": preset.get("synthesis", {}) | written}
-        return preset | values
-
     @field_validator("image_size")
     @classmethod
     def _divisible(cls, side: int) -> int:
@@ -117,9 +106,3 @@ class Params(MethodParams):
         if side % 2 == 0:
             raise ValueError(f"{side} is even; a filter that keeps the map in place is odd")
         return side
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "Params":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and null for the other")
-        return self

@@ -8,7 +8,13 @@ from anomaly_lib.errors import InputError
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder
 from anomaly_lib.methods.dfr.params import Params
-from anomaly_lib.methods.official.files import read_checkpoint, refuse_existing, refuse_other_settings, write_checkpoint
+from anomaly_lib.methods.official.files import (
+    part_of,
+    read_checkpoint,
+    refuse_existing,
+    refuse_other_settings,
+    write_checkpoint,
+)
 
 PRESETS = {3456: "official_12", 5504: "official_16"}
 """By the number of feature channels: VGG19's layers up to the fourth or the fifth block."""
@@ -82,10 +88,5 @@ def export_dfr(method: Method, folder: str | Path, category: str) -> tuple[Path]
     refuse_existing(file)
     preset = method.params.preset if method.params.preset in PRESETS.values() else "official_12"
     refuse_other_settings(method.params, Params.model_validate({"preset": preset}), NOT_IN_THE_FILE)
-    state = {
-        name.removeprefix("autoencoder."): tensor.cpu().contiguous()
-        for name, tensor in method.state_dict().items()
-        if name.startswith("autoencoder.")
-    }
-    write_checkpoint(file, {"autoencoder": state})
+    write_checkpoint(file, {"autoencoder": part_of(method.state_dict(), "autoencoder.")})
     return (file,)

@@ -13,6 +13,7 @@ from anomaly_lib.methods.dmad.offset import OffsetNetwork
 from anomaly_lib.methods.dmad.params import Params
 from anomaly_lib.methods.dmad.quantise import VectorQuantiser
 from anomaly_lib.methods.official.files import (
+    part_of,
     read_checkpoint,
     refuse_existing,
     refuse_other_settings,
@@ -107,12 +108,8 @@ def export_dmad(method: Method, folder: str | Path, category: str) -> tuple[Path
     preset = params.preset if params.preset in PRESETS else PRESETS[0]
     refuse_other_settings(params, Params.model_validate({"preset": preset}), NOT_IN_THE_FILE)
     state = method.state_dict()
-    content = {}
-    for name, key in (("offset", "offset"), ("bottleneck", "bn"), ("decoder", "decoder")):
-        prefix = f"networks.{name}."
-        own = {k.removeprefix(prefix): tensor for k, tensor in state.items() if k.startswith(prefix)}
-        content[key] = {k: tensor.cpu().contiguous() for k, tensor in own.items()}
-    write_checkpoint(file, content)
+    names = {"offset": "offset", "bn": "bottleneck", "decoder": "decoder"}
+    write_checkpoint(file, {key: part_of(state, f"networks.{name}.") for key, name in names.items()})
     return (file,)
 
 

@@ -20,7 +20,7 @@ from anomaly_lib.methods.draem.network import (
     ReconstructiveNetwork,
 )
 from anomaly_lib.methods.draem.params import Params
-from anomaly_lib.methods.official.files import read_checkpoint, refuse_existing, write_checkpoint
+from anomaly_lib.methods.official.files import part_of, read_checkpoint, refuse_existing, write_checkpoint
 
 SECOND = "_seg"
 
@@ -83,9 +83,7 @@ def export_draem(method: Method, folder: str | Path, category: str) -> tuple[Pat
     if params.channel_order == "rgb":
         state = _channels_reversed(state)
     for file, network in zip(files, FIRST_LAYER, strict=True):
-        prefix = f"{network}."
-        own = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
-        write_checkpoint(file, {key: tensor.cpu().contiguous() for key, tensor in own.items()})
+        write_checkpoint(file, part_of(state, f"{network}."))
     return files
 
 

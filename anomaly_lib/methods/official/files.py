@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
 from anomaly_lib.params import MethodParams
 
 
@@ -43,12 +45,16 @@ def refuse_other_settings(params: MethodParams, official: MethodParams, keys: It
             raise InputError(f"{what}; train with preset {official.preset} to export")
 
 
+def part_of(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, named without it, on the CPU and contiguous: fit to be saved."""
+    return {
+        name.removeprefix(prefix): tensor.cpu().contiguous()
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }
+
+
 def write_checkpoint(file: Path, content: dict[str, Any]) -> None:
     """Save plain tensors as a torch file, under a temporary name first; makes its folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}")
-    try:
+    with replacing(file) as temporary:
         torch.save(content, temporary)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
