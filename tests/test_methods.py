@@ -57,6 +57,24 @@ def test_an_image_is_scored_alike_alone_and_in_company(fitted, test_split):
     torch.testing.assert_close(together.maps[5:6], alone.maps, rtol=1e-4, atol=1e-5)
 
 
+def test_a_region_of_everything_changes_nothing(fitted, test_split):
+    free = fitted.score(test_split[0])
+    confined = fitted.score(test_split[0], region=torch.ones(64, 64, dtype=torch.bool))
+    assert torch.equal(confined.maps, free.maps)
+    assert torch.equal(confined.scores, free.scores)
+
+
+def test_what_lies_outside_of_the_region_does_not_count(fitted, test_split):
+    images, labels = test_split
+    maps = fitted.score(images).maps
+    elsewhere = maps < maps.flatten(1).quantile(0.5, dim=1)[:, None, None]  # of each image its calmer half
+    free, confined = fitted.score(images), fitted.score(images, region=elsewhere)
+    assert confined.maps[~elsewhere].eq(0).all()
+    assert torch.equal(confined.maps[elsewhere], maps[elsewhere])
+    anomalous = torch.tensor(labels)
+    assert (confined.scores < free.scores)[anomalous].all()
+
+
 def test_two_trainings_give_the_same_bits_and_another_seed_does_not(fitted):
     again, other = make(fitted.name), make(fitted.name, seed=1)
     for method in (again, other):

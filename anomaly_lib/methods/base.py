@@ -63,8 +63,11 @@ class Method(ABC):
         return False
 
     @abstractmethod
-    def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
-        """Anomaly maps and image scores. Raises InputError before ``fit`` or loading."""
+    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
+        """Anomaly maps and image scores. Raises InputError before ``fit`` or loading.
+
+        Outside of ``region``, (S, S) or (N, S, S) bool, maps are 0, the least anomalous, and so do not count in scores.
+        """
 
     @abstractmethod
     def explain(self, images: Tensor) -> dict[str, Tensor]:
@@ -109,3 +112,8 @@ class Method(ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, self.name, "init"))
             yield
+
+
+def within(maps: Tensor, region: Tensor | None) -> Tensor:
+    """Maps (N, S, S), 0 outside of the region (S, S) or (N, S, S) bool; as they are without one."""
+    return maps if region is None else maps.masked_fill(~region, 0.0)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from anomaly_lib.errors import InputError
 from anomaly_lib.methods.backbones import Backbone
 from anomaly_lib.methods.base import Method as BaseMethod
-from anomaly_lib.methods.base import ScoreMaps
+from anomaly_lib.methods.base import ScoreMaps, within
 from anomaly_lib.methods.dfr.features import RegionalFeatures
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import Params
@@ -61,13 +61,14 @@ class Method(BaseMethod):
                 self._fit_location_scale(cache, self.params.location_prior)
         return history
 
-    def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
+    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
         self.check(images)
         size, sigma = self.params.image_size, self.params.smoothing_sigma
         maps = torch.empty(len(images), size, size)
         for start, features in self._batches(images, "DFR scores", progress):
             errors = upsampled(self._scaled_errors(features), size)
             maps[start : start + len(errors)] = smoothed(errors, sigma).cpu()
+        maps = within(maps, region)
         return ScoreMaps(maps, maps.amax(dim=(1, 2)))
 
     def explain(self, images: Tensor) -> dict[str, Tensor]:

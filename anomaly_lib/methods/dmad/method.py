@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.methods.base import Method as BaseMethod
-from anomaly_lib.methods.base import ScoreMaps
+from anomaly_lib.methods.base import ScoreMaps, within
 from anomaly_lib.methods.dmad.decoder import Decoder
 from anomaly_lib.methods.dmad.features import LevelCache, Teacher
 from anomaly_lib.methods.dmad.network import PPDM, LevelSpace, Pass, build
@@ -82,9 +82,9 @@ class Method(BaseMethod):
     def scores_are_relative(self) -> bool:
         return self.params.score_normalisation == "scored_set"
 
-    def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
+    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
         """Maps and scores; both scores stand under ``parts``: ``map`` and ``map_and_deformation``."""
-        maps, deformation = self._maps(images, progress)
+        maps, deformation = (within(kind, region) for kind in self._maps(images, progress))
         parts = self._scores(maps, deformation)
         return ScoreMaps(maps, parts[self.params.score], parts)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.methods.base import Method as BaseMethod
-from anomaly_lib.methods.base import ScoreMaps
+from anomaly_lib.methods.base import ScoreMaps, within
 from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
 from anomaly_lib.methods.draem.network import FIRST_LAYER, DraemNetworks, anomaly_maps, initialise
 from anomaly_lib.methods.draem.optimisation import computes_bf16, scheduler, stream
@@ -51,8 +51,8 @@ class Method(BaseMethod):
         task = self._task(batches, self.identity(normals))
         return train(task, work / "training.pt" if work else None, progress)
 
-    def score(self, images: Tensor, progress: bool = False) -> ScoreMaps:
-        maps = self._detect(images, "DRAEM scores", progress)[1]
+    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
+        maps = within(self._detect(images, "DRAEM scores", progress)[1], region)
         return ScoreMaps(maps, self._image_scores(maps))
 
     def explain(self, images: Tensor) -> dict[str, Tensor]:
