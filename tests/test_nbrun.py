@@ -111,3 +111,10 @@ def test_stripping_refuses_what_is_no_notebook(tmp_path, capsys):
     (tmp_path / "a.ipynb").write_text("{")
     assert strip_main([str(tmp_path), str(tmp_path / "out")]) == 2
     assert "a.ipynb: not a notebook" in capsys.readouterr().err
+
+
+def test_stripping_passes_over_the_hidden_half_of_a_notebook_that_a_kill_left(tmp_path):
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "a.ipynb")
+    (tmp_path / ".a.ipynb").write_text("{")
+    strip(tmp_path, tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.ipynb"]
