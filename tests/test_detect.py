@@ -7,7 +7,6 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
-from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -331,8 +330,8 @@ def test_a_missing_model_says_how_to_make_it_and_which_there_are(root, monkeypat
 
 
 def test_a_model_whose_scores_depend_on_the_other_photos_is_refused(model, photos, tmp_path):
-    settings = {"preset": "official_pixel"}
-    relative = SimpleNamespace(params=params_class("dmad").model_validate(settings))
+    settings = TINY_SETTINGS["dmad"] | {"score_normalisation": "scored_set"}
+    relative = method_class("dmad")(params_class("dmad").model_validate(settings))
     with pytest.raises(InputError, match="no score of its own"):
         detect(replace(model, method=relative), photos, tmp_path / "out")
 
