@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 
-from anomaly_lib.evaluation import expected_rate, false_positive_rate, is_anomalous, quantile_threshold
+from anomaly_lib.evaluation import (
+    expected_rate,
+    false_positive_rate,
+    is_anomalous,
+    max_threshold,
+    quantile_threshold,
+    sigma_threshold,
+    threshold_by,
+)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -88,3 +97,60 @@ def test_bad_values_are_an_error():
     with pytest.raises(ValueError, match="NaN or infinite"):
         quantile_threshold([1.0, np.nan], 0.1)
     assert false_positive_rate([], 0.1) is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_max_is_the_next_float_above_every_value(dtype):
+    values = np.random.default_rng(3).normal(size=50).astype(dtype)
+    threshold = max_threshold(values)
+    assert threshold == np.nextafter(values.max(), dtype(np.inf))
+    assert false_positive_rate(values, threshold) == 0
+
+
+def test_a_new_normal_passes_the_maximum_once_in_n_plus_one():
+    draws = np.random.default_rng(4).exponential(size=(20000, 10))
+    flagged = [draw[9] >= max_threshold(draw[:9]) for draw in draws]
+    assert np.mean(flagged) == pytest.approx(1 / 10, abs=0.01)
+
+
+def test_sigma_computed_by_hand():
+    """1, 2, 3, 4: mean 2.5, sample variance 5/3."""
+    assert sigma_threshold([1, 2, 3, 4], 2.0) == pytest.approx(2.5 + 2 * np.sqrt(5 / 3))
+    assert sigma_threshold([1, 2, 3, 4], 0.0) == 2.5
+    assert sigma_threshold(np.float32([1e4, 1e4 + 1]), 1.0) == pytest.approx(1e4 + 0.5 + np.sqrt(0.5))
+
+
+@pytest.mark.parametrize("sigmas", [1.0, 3.0])
+def test_sigma_of_few_normal_scores_flags_more_than_the_bell_curve_says(sigmas):
+    """The rate in the docstring; for 12 images and 3 sigmas 0.75 %, not 0.13 %."""
+    draws = np.random.default_rng(5).normal(7, 2, size=(20000, 13))
+    flagged = [draw[12] >= sigma_threshold(draw[:12], sigmas) for draw in draws]
+    rate = student.sf(sigmas / np.sqrt(1 + 1 / 12), 11)
+    assert np.mean(flagged) == pytest.approx(rate, abs=4 * np.sqrt(rate / 20000))
+    assert sigmas < 3 or rate == pytest.approx(0.0075, abs=0.0001)
+
+
+def test_sigma_of_equal_values_does_not_flag_them_all():
+    values = np.full(10, 0.1)
+    assert not is_anomalous(values, sigma_threshold(values)).any()
+
+
+def test_the_rule_chooses_the_function():
+    values = np.random.default_rng(6).normal(size=200)
+    assert threshold_by("false_positive_rate", values, 0.1) == quantile_threshold(values, 0.1)
+    assert threshold_by("max", values, 0.1) == max_threshold(values)
+    assert threshold_by("sigma", values, 0.1, 2.0) == sigma_threshold(values, 2.0)
+    with pytest.raises(ValueError, match="must be one of false_positive_rate, max, sigma, got 'f1'"):
+        threshold_by("f1", values, 0.1)
+
+
+@pytest.mark.parametrize("sigmas", [-1.0, np.inf, np.nan])
+def test_bad_sigmas_are_an_error(sigmas):
+    with pytest.raises(ValueError, match="number of sigmas"):
+        sigma_threshold([1.0, 2.0], sigmas)
+    with pytest.raises(ValueError, match="at least two"):
+        sigma_threshold([1.0])
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        sigma_threshold([1.0, np.inf])
+    with pytest.raises(ValueError, match="at least one normal value"):
+        max_threshold([])

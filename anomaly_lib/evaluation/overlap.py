@@ -72,12 +72,16 @@ def aupro_of(
     maps: np.ndarray, masks: np.ndarray, region: np.ndarray, areas: np.ndarray, limits: Sequence[float]
 ) -> list[float]:
     """AUPRO at each limit, with the regions already labelled; both classes present."""
-    normal = maps[~masks]
-    false_positives, overlap = _pro_curve(normal, maps[masks], 1.0 / areas[region], max(limits))
+    return pro_areas(maps[~masks], maps[masks], 1.0 / areas[region], limits)
+
+
+def pro_areas(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, limits: Sequence[float]) -> list[float]:
+    """AUPRO at each limit from the pixels themselves: arguments as `pro_curve`, neither class empty."""
+    false_positives, overlap = pro_curve(normal, defect, weight, max(limits))
     return [_area(false_positives, overlap, limit * normal.size) for limit in limits]
 
 
-def _pro_curve(
+def pro_curve(
     normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, limit: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The corners of the PRO curve from FPR 0 past `limit`: normal pixels at or above t (a count), PRO(t).

@@ -9,6 +9,8 @@ held-out images cannot express 0.5 %, whatever the formula. A new normal, drawn 
 probability (k + 1) / (n + 1) (less with ties), so 1 / (n + 1) is the finest rate that n scores can
 promise. `expected_rate` gives that number, to stand beside the requested one. Pixels of one image
 resemble each other, so for pixels n overstates what is known and the achieved rate scatters more.
+
+Two other rules are in use, "max" and "mean + k sigma"; `threshold_by` chooses by name.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import math
 import numpy as np
 
 from anomaly_lib.evaluation.inputs import as_scores
+
+RULES = ("false_positive_rate", "max", "sigma")
 
 
 def quantile_threshold(normal_values, false_positive_rate: float) -> float:
@@ -31,10 +35,59 @@ def quantile_threshold(normal_values, false_positive_rate: float) -> float:
     ValueError for no values, non-finite values or another rate.
     """
     values = as_scores(normal_values, "normal values").reshape(-1)
-    flagged = _allowed(values.size, false_positive_rate)
+    flagged = allowed_count(values.size, false_positive_rate)
     place = values.size - 1 - flagged  # in ascending order: the largest value that must pass
     must_pass = np.partition(values, place)[place]
     return float(np.nextafter(must_pass, values.dtype.type(np.inf)))
+
+
+def max_threshold(normal_values) -> float:
+    """The next float above the largest normal value: none of them is flagged.
+
+    For few values, such as the image scores of a small class: n of them flag a new normal with probability
+    1 / (n + 1) and cannot promise less, whatever the formula. Not for pixels: one hot pixel in millions would
+    decide, and the more images are held out the less the threshold finds.
+    normal_values and errors as `quantile_threshold`, which gives the same for a rate below 1 / n.
+    """
+    return quantile_threshold(normal_values, 0.0)
+
+
+def sigma_threshold(normal_values, sigmas: float = 3.0) -> float:
+    """Mean + `sigmas` sample deviations (n - 1) of the normal values, in float64: the usual rule of MVTec AD 2.
+
+    It reaches past the largest value, so it can ask for less than 1 / (n + 1), but only by assuming a bell curve.
+    Were scores normally distributed, a new one would be flagged with probability P(T > sigmas / sqrt(1 + 1/n)), T
+    of Student with n - 1 degrees: 0.75 % for 12 images and 3 sigmas, 0.13 % only for very many. Apt for image
+    scores of small classes; anomaly maps have heavy tails and flag many times more, so prefer a rate for pixels.
+    Values that are all equal have no deviation; they get `max_threshold`, or each would be flagged itself.
+    normal_values and errors as `quantile_threshold`; ValueError also for one value, or sigmas that are negative
+    or not finite. Peak 8 to 16 bytes a value.
+    """
+    values = as_scores(normal_values, "normal values").reshape(-1)
+    if values.size < 2:
+        raise ValueError("mean + k sigma needs at least two normal values")
+    if not 0 <= sigmas < math.inf:
+        raise ValueError(f"the number of sigmas must be finite and not negative, got {sigmas}")
+    if values.min() == values.max():
+        return max_threshold(values)
+    return float(values.mean(dtype=np.float64) + sigmas * values.std(dtype=np.float64, ddof=1))
+
+
+def threshold_by(rule: str, normal_values, rate: float, sigmas: float = 3.0) -> float:
+    """The threshold that one of `RULES` gives; `rate` is read by the first only, `sigmas` by the last only.
+
+    "false_positive_rate" (`quantile_threshold`): many values, above all pixels, where rate >= 1 / (n + 1).
+    "max" (`max_threshold`): few image scores, and nothing is assumed of them.
+    "sigma" (`sigma_threshold`): few image scores, and a rate below 1 / (n + 1) is wanted.
+    ValueError for another rule, and as the rule's function.
+    """
+    if rule == "false_positive_rate":
+        return quantile_threshold(normal_values, rate)
+    if rule == "max":
+        return max_threshold(normal_values)
+    if rule == "sigma":
+        return sigma_threshold(normal_values, sigmas)
+    raise ValueError(f"the threshold rule must be one of {', '.join(RULES)}, got {rule!r}")
 
 
 def expected_rate(count: int, false_positive_rate: float) -> float:
@@ -43,7 +96,7 @@ def expected_rate(count: int, false_positive_rate: float) -> float:
     (k + 1) / (n + 1) with k = floor(rate x n), for example 1/13 for 12 images and a rate of 0.5 %.
     For exchangeable scores without ties; with ties it is an upper bound. Never below 1 / (n + 1).
     """
-    return (_allowed(count, false_positive_rate) + 1) / (count + 1)
+    return (allowed_count(count, false_positive_rate) + 1) / (count + 1)
 
 
 def is_anomalous(scores, threshold: float) -> np.ndarray:
@@ -61,7 +114,7 @@ def false_positive_rate(normal_values, threshold: float) -> float | None:
     return float(np.count_nonzero(flagged) / flagged.size) if flagged.size else None
 
 
-def _allowed(count: int, rate: float) -> int:
+def allowed_count(count: int, rate: float) -> int:
     """The largest k < count with k / count <= rate."""
     if count < 1:
         raise ValueError("a threshold needs at least one normal value")
