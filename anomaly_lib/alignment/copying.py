@@ -1,0 +1,120 @@
+"""Write a changed copy of a category, whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from anomaly_lib.alignment.apply import Rigid, warp_image, warp_mask
+from anomaly_lib.data.folder import Category, Sample, load_category
+from anomaly_lib.data.images import Problem, read_header, read_mask, read_rgb
+from anomaly_lib.errors import InputError
+
+GIGABYTE = 1e9
+BYTES_A_PIXEL = 5
+"""Red, green, blue, mask and valid area, uncompressed: PNG files of photos take about half of it."""
+
+
+def open_source(source: Path) -> Category:
+    """The category in the folder ``source``. Raises InputError as ``load_category``, or if two copies had one name."""
+    source = source.resolve()
+    category = load_category(source.parent, source.name)
+    taken: dict[Path, Path] = {}
+    for sample in (*category.train, *category.test):
+        other = taken.setdefault(place_of(sample), sample.path)
+        if other != sample.path:
+            message = f"would be {place_of(sample).name} in the copy, and so would {other.name}"
+            raise InputError(Problem(sample.path, message, "rename one of the two"))
+    return category
+
+
+def place_of(sample: Sample) -> Path:
+    """Where a sample's copy lies inside the category."""
+    return Path(sample.split, sample.defect, f"{sample.path.stem}.png")
+
+
+def check_room(category: Category, target: Path, max_gigabytes: float | None) -> int:
+    """The most bytes that a copy can take, read from the images' headers.
+
+    Raises InputError if that is more than ``max_gigabytes`` or than what is free where ``target`` will lie.
+    """
+    headers = [read_header(sample.path) for sample in (*category.train, *category.test)]
+    need = sum(BYTES_A_PIXEL * header.width * header.height for header in headers)
+    if max_gigabytes is not None and need > max_gigabytes * GIGABYTE:
+        message = f"the copy may take {need / GIGABYTE:.3g} GB, more than the {max_gigabytes:g} GB that are allowed"
+        raise InputError(Problem(target, message, "raise --max-gigabytes or scale the photos down"))
+    existing = next(folder for folder in target.resolve().parents if folder.is_dir())
+    free = shutil.disk_usage(existing).free
+    if need > free:
+        message = f"the copy may take {need / GIGABYTE:.3g} GB, and {free / GIGABYTE:.3g} GB are free"
+        raise InputError(Problem(target, message, "free some space or name a folder on another disk"))
+    return need
+
+
+@contextmanager
+def new_folder(target: Path, source: Path) -> Iterator[Path]:
+    """An empty folder beside ``target`` that becomes it when the block ends well, and is removed otherwise.
+
+    Raises InputError if ``target`` holds something already, is a file, or lies in ``source`` or around it.
+    """
+    target, source = target.resolve(), source.resolve()
+    if target.is_relative_to(source) or source.is_relative_to(target):
+        raise InputError(Problem(target, f"overlaps its source {source}", "name a folder outside of it"))
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(Problem(target, "already exists", "remove it or name another folder"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    except OSError as error:
+        raise InputError(Problem(target, f"cannot be made ({error.strerror})", "name another folder")) from error
+    try:
+        yield partial
+        if target.is_dir():  # known to be empty
+            target.rmdir()
+        partial.chmod(0o755)  # a temporary folder is private
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_moved(sample: Sample, image: np.ndarray, motion: Rigid, folder: Path) -> None:
+    """Write a sample's photo (H, W, 3) and its mask, both moved. Raises InputError for a mask of another size."""
+    place = place_of(sample)
+    write_png(warp_image(image, motion), folder / place)
+    if sample.mask_path is None:
+        return
+    mask = read_mask(sample.mask_path)
+    if mask.shape != image.shape[:2]:
+        raise InputError(Problem(sample.mask_path, "has another size than its image", "scale the mask to the image"))
+    write_png(warp_mask(mask, motion), folder / "ground_truth" / sample.defect / f"{place.stem}_mask.png")
+
+
+def write_png(pixels: np.ndarray, file: Path) -> None:
+    """(H, W, 3) uint8 as colour, (H, W) bool as 0 and 255. Makes the folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels).save(file, "PNG")
+
+
+def write_json(content: Any, file: Path) -> None:
+    """Indented, one line at the end."""
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def bytes_in(folder: Path) -> int:
+    """Bytes of all files in a folder and its sub-folders."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def read_sized(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
+    """A sample's photo. Raises InputError if its shape is not (H, W, 3) of the reference."""
+    image = read_rgb(sample.path)
+    if image.shape != shape:
+        sizes = f"{image.shape[1]}x{image.shape[0]} and not {shape[1]}x{shape[0]} pixels as the reference"
+        raise InputError(Problem(sample.path, f"is {sizes}", "scale all photos to one size first"))
+    return image
