@@ -87,6 +87,27 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
         command.add_argument("data", type=Path, metavar="DIR", help="folder of categories in MVTec shape")
         command.add_argument("--category", action="append", metavar="C", help="only this one; may be repeated")
         command.set_defaults(run=run)
+    _add_copies(commands)
+
+
+def _add_copies(commands) -> None:
+    align = commands.add_parser(
+        "align",
+        help="an aligned copy of a category: every photo turned and shifted onto a reference",
+        description="A photo that does not come to resemble the reference clearly more is copied as it is. "
+        "What was done to each stands in alignment.json, and where a photo has real pixels in valid/.",
+    )
+    align.add_argument("--reference", type=Path, metavar="FILE", help="default: the most typical normal training image")
+    align.set_defaults(run=_data_align)
+    move = commands.add_parser("move", help="a copy of a category with every photo turned and shifted at random")
+    move.add_argument("--seed", type=int, default=0, metavar="N", help="another seed gives another copy; default: 0")
+    move.add_argument("--degrees", type=float, default=15.0, help="largest turn either way; default: 15")
+    move.add_argument("--shift", type=float, default=0.08, help="largest shift, of width and height; default: 0.08")
+    move.set_defaults(run=_data_move)
+    for command in (align, move):
+        command.add_argument("source", type=Path, metavar="SOURCE", help="folder of the category, in MVTec shape")
+        command.add_argument("target", type=Path, metavar="TARGET", help="new folder for the copy")
+        command.add_argument("--max-gigabytes", type=float, metavar="G", help="refuse to write more")
 
 
 def _positive(text: str) -> int:
@@ -191,3 +212,20 @@ def _data_validate(options: argparse.Namespace) -> int:
     if not problems:
         print(f"{options.data}: no problem found")
     return 2 if problems else 0
+
+
+def _data_align(options: argparse.Namespace) -> int:
+    from anomaly_lib.alignment.folder import align_category
+
+    summary = align_category(options.source, options.target, options.reference, max_gigabytes=options.max_gigabytes)
+    print(f"wrote {options.target}: {summary}")
+    return 0
+
+
+def _data_move(options: argparse.Namespace) -> int:
+    from anomaly_lib.alignment.moved import move_category
+
+    how = {"degrees": options.degrees, "shift": options.shift, "max_gigabytes": options.max_gigabytes}
+    count = move_category(options.source, options.target, options.seed, **how)
+    print(f"wrote {options.target}: {count} images moved, seed {options.seed}")
+    return 0
