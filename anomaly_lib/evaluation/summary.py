@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_pair, as_scores, undefined_reason
+from anomaly_lib.evaluation.inputs import as_labels, as_pair, as_scores, undefined_reason
 from anomaly_lib.evaluation.metrics import auroc_of, f1_at, precision_recall_of
 from anomaly_lib.evaluation.overlap import aupro_of, label_regions
 from anomaly_lib.evaluation.ranking import rank
@@ -22,6 +24,7 @@ def evaluate(
     *,
     image_threshold: float | None = None,
     pixel_threshold: float | None = None,
+    region=None,
 ) -> dict:
     """All metrics of one test split; undefined ones are None, with the reason under "undefined".
 
@@ -33,15 +36,25 @@ def evaluate(
     four need a threshold; the rates are over normal test images and their pixels, so they need no
     masks); n_normal, n_anomalous (images), n_regions; undefined: {key: reason}.
 
+    region (H, W) or (N, H, W) bool: pixels outside of it count in no pixel metric, rate or number of
+    defect regions. Defect regions are numbered on the whole mask and then cut, so that what the cut parts
+    stays one; the share of a region is of what is left of it. Scores are the caller's (`score(images,
+    region=...)`), and so are thresholds: take `pixel_threshold` from normal pixels inside, too. An image
+    keeps the label of its folder, even if all its defect lies outside; further keys say how often:
+    n_anomalous_outside_region (images), n_regions_outside_region, and region_share, of the pixels inside.
+
     About 2 s of one CPU core and 90 bytes a pixel (0.6 GB) for 117 maps of 256 x 256.
-    ValueError as in `metrics`, if the counts of images differ, or if a normal image has a defect in its mask.
+    ValueError as in `metrics`, if the counts of images differ, if a normal image has a defect in its mask, or
+    for a region of another shape or without a pixel.
     """
     scores, labels = as_pair(scores, labels)
     maps, masks = _checked_pixels(labels, maps, masks)
-    entries = _image_ranked(scores, labels) | _pixel_ranked(maps, masks)
+    pixels = _pixels_inside(maps, masks, labels, _checked_region(region, maps.shape))
+    entries = _image_ranked(scores, labels) | _pixel_ranked(pixels)
     entries |= _at_threshold("image", scores, labels, scores[~labels], image_threshold)
-    entries |= _at_threshold("pixel", maps, masks, maps[~labels], pixel_threshold)
+    entries |= _at_threshold("pixel", pixels.maps, pixels.masks, pixels.normals, pixel_threshold)
     entries |= {"n_normal": int(np.count_nonzero(~labels)), "n_anomalous": int(np.count_nonzero(labels))}
+    entries |= pixels.outside
     undefined = {key: value for key, value in entries.items() if isinstance(value, str)}
     return entries | dict.fromkeys(undefined) | {"undefined": undefined}
 
@@ -60,6 +73,49 @@ def _checked_pixels(labels: np.ndarray, maps, masks) -> tuple[np.ndarray, np.nda
     return maps, masks
 
 
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels that count, P of them: all (then with their axes), or those inside the region in C order."""
+
+    maps: np.ndarray  # (P,) or (N, H, W)
+    masks: np.ndarray | None  # as maps
+    normals: np.ndarray  # of the images that are labelled normal
+    defect: np.ndarray | None  # (D,) number of the defect region of each pixel of maps[masks]
+    areas: np.ndarray | None  # (R,) pixels of each defect region that has any
+    outside: dict  # what a region leaves out, as entries; empty without one
+
+
+def _checked_region(region, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The region as (N, H, W) bool, or None for none."""
+    if region is None:
+        return None
+    region = as_labels(region, "region")
+    if region.shape not in (shape, shape[1:]):
+        raise ValueError(f"region must be {shape[1:]} or {shape}, got {region.shape}")
+    if not region.any():
+        raise ValueError("region has no pixel; nothing would be evaluated")
+    return np.broadcast_to(region, shape)
+
+
+def _pixels_inside(
+    maps: np.ndarray, masks: np.ndarray | None, labels: np.ndarray, region: np.ndarray | None
+) -> _Pixels:
+    defect, areas = (None, None) if masks is None else label_regions(masks)
+    if region is None:
+        return _Pixels(maps, masks, maps[~labels], defect, areas, {})
+    outside = {"region_share": float(np.mean(region))}
+    normals = maps[~labels][region[~labels]]
+    if masks is None:
+        reasons = dict.fromkeys(("n_anomalous_outside_region", "n_regions_outside_region"), NO_MASKS)
+        return _Pixels(maps[region], None, normals, None, None, outside | reasons)
+    lost = masks.any(axis=(1, 2)) & ~(masks & region).any(axis=(1, 2))
+    outside |= {"n_anomalous_outside_region": int(np.count_nonzero(lost))}
+    found, defect = np.unique(defect[region[masks]], return_inverse=True)
+    outside |= {"n_regions_outside_region": areas.size - found.size}
+    cut = np.bincount(defect, minlength=found.size)
+    return _Pixels(maps[region], masks[region], normals, defect, cut, outside)
+
+
 # In the helpers below an entry is a number, or a string: the reason why there is none.
 
 
@@ -71,17 +127,17 @@ def _image_ranked(scores: np.ndarray, labels: np.ndarray) -> dict:
     return _curves(keys, scores, labels)
 
 
-def _pixel_ranked(maps: np.ndarray, masks: np.ndarray | None) -> dict:
+def _pixel_ranked(pixels: _Pixels) -> dict:
     """The pixel and region metrics, or why there are none."""
     keys = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle")
-    reason = NO_MASKS if masks is None else undefined_reason(masks, "pixel")
+    reason = NO_MASKS if pixels.masks is None else undefined_reason(pixels.masks, "pixel")
     if reason:
-        counts = NO_MASKS if masks is None else label_regions(masks)[1].size
+        counts = NO_MASKS if pixels.masks is None else pixels.areas.size
         return dict.fromkeys((*keys, *AUPRO_LIMITS), reason) | {"n_regions": counts}
-    region, areas = label_regions(masks)
-    overlaps = aupro_of(maps, masks, region, areas, list(AUPRO_LIMITS.values()))
-    overlap_entries = dict(zip(AUPRO_LIMITS, overlaps, strict=True)) | {"n_regions": areas.size}
-    return _curves(keys, maps, masks) | overlap_entries
+    limits = list(AUPRO_LIMITS.values())
+    overlaps = aupro_of(pixels.maps, pixels.masks, pixels.defect, pixels.areas, limits)
+    overlap_entries = dict(zip(AUPRO_LIMITS, overlaps, strict=True)) | {"n_regions": pixels.areas.size}
+    return _curves(keys, pixels.maps, pixels.masks) | overlap_entries
 
 
 def _curves(keys: tuple[str, str, str], scores: np.ndarray, labels: np.ndarray) -> dict:
