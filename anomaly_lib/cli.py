@@ -29,6 +29,10 @@ def _parser() -> argparse.ArgumentParser:
     fanout.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     fanout.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: the number of cores")
     fanout.set_defaults(run=_fanout)
+    times = commands.add_parser("times", help="training times, latency and sizes of a profile's models, as a table")
+    times.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
+    times.add_argument("--repeats", type=_positive, default=50, metavar="N", help="photos to time; default: 50")
+    times.set_defaults(run=_times)
     _add_detect(commands)
     _add_official(commands)
     _add_data_commands(commands.add_parser("data", help="sample data, and a look at any data folder"))
@@ -130,6 +134,16 @@ def _fanout(options: argparse.Namespace) -> int:
     from anomaly_lib.fanout import fanout
 
     return 1 if fanout(options.profile, options.jobs) else 0
+
+
+def _times(options: argparse.Namespace) -> int:
+    from anomaly_lib.fanout import pipeline_file
+    from anomaly_lib.params import load_params
+    from anomaly_lib.timing.table import write_times
+
+    params = load_params(Path(pipeline_file(options.profile)).with_name("params.yaml"))
+    print(write_times(params, options.repeats).read_text(encoding="utf-8"))
+    return 0
 
 
 def _detect(options: argparse.Namespace) -> int:

@@ -63,9 +63,20 @@ class Split(Frozen):
     """Share of the normal training images kept out of training, for thresholds."""
 
 
-class Thresholds(Frozen):
-    """Expected false-positive rates; thresholds come from held-out normals, never from test images."""
+Rule = Literal["false_positive_rate", "max", "sigma"]
 
+
+class Thresholds(Frozen):
+    """How thresholds are found: on held-out normals, never on test images."""
+
+    image_rule: Rule = "false_positive_rate"
+    """Expected rate (DFR), just above the largest normal score, or mean + sigmas standard deviations."""
+    pixel_rule: Rule = "false_positive_rate"
+    """The same for pixels; their tails are heavy, so that sigma promises too much."""
+    sigmas: Annotated[float, Field(gt=0, le=20)] = 3.0
+    """For the rule sigma (MVTec AD 2's usual rule: 3)."""
+    cross_fit: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Train so many further models, each without one fold, so that all normals give a threshold; null for not."""
     image_false_positive_rate: Share = 0.05
     """Share of normal images that may be called anomalous."""
     pixel_false_positive_rate: Share = 0.005
@@ -100,6 +111,28 @@ class SynthesisRecipe(Frozen):
         if values[0] > values[1]:
             raise ValueError("holds the larger value first")
         return values
+
+
+class Evaluation(Frozen):
+    """How test images are measured."""
+
+    region_of_interest: bool = True
+    """Confine maps and scores to CATEGORY/train/region_of_interest.json where a category has that file."""
+    resamples: Annotated[int, Field(ge=100)] = 1000
+    """Bootstrap resamples for intervals of image metrics; a fifth of them for pixel metrics."""
+    confidence: Share = 0.95
+    """Nominal coverage of all intervals."""
+
+
+class Selection(Frozen):
+    """Choosing among methods without test images: held-out normals against themselves with synthetic anomalies."""
+
+    copies: Annotated[int, Field(ge=1, le=20)] = 3
+    """Synthetic anomalies made of each held-out normal."""
+    recipe: SynthesisRecipe = SynthesisRecipe(
+        clean_probability=0.0, rotation_probability=0.0, texture_source="normals", opacity=[0.1, 0.6]
+    )
+    """Fainter than those that DRAEM trains on, and of the part's own texture, so that DRAEM has no head start."""
 
 
 class Synthesis(Frozen):
@@ -148,6 +181,8 @@ class Params(Frozen):
     """Folder for everything the pipeline writes, from the project's root."""
     data: str
     """Folder whose sub-folders are categories in MVTec shape."""
+    published_as: str | None = None
+    """Name of this data set among the published results (MVTec AD, ...); null for data that nobody published on."""
     textures: str
     """Folder of texture images, one sub-folder a class (the shape of DTD)."""
     categories: Annotated[list[str], Field(min_length=1)]
@@ -158,6 +193,8 @@ class Params(Frozen):
     """CPU threads of one stage. Another number changes the last bits of results."""
     split: Split = Split()
     thresholds: Thresholds = Thresholds()
+    evaluation: Evaluation = Evaluation()
+    selection: Selection = Selection()
     synthesis: Synthesis = Synthesis()
     gif: Gif = Gif()
     contamination: Contamination = Contamination()

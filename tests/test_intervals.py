@@ -41,7 +41,7 @@ def split(seed=0, images=12, size=48):
     rng = np.random.default_rng(seed)
     masks = np.zeros((images, size, size), dtype=bool)
     labels = np.arange(images) >= images // 3
-    for mask in masks[labels]:
+    for mask in (masks[index] for index in np.flatnonzero(labels)):
         (row, column), edge = rng.integers(0, size - 9, 2), rng.integers(1, 9)
         mask[row : row + edge, column : column + edge] = True
         mask[-1, -1] = edge % 2

@@ -40,13 +40,13 @@ def reports(tmp_path):
 def test_a_cell_is_mean_and_spread_over_seeds_or_not_run(params, reports):
     lines = table(collect(params, reports), "image_auroc").splitlines()
     assert lines[0] == "| method | average | nut | wood |"
-    assert lines[2] == "| DFR | – | 0.800 ± 0.141 | not run |"
+    assert lines[2] == "| DFR | – | 0.800 ± 0.141 (0.700) | not run |"
 
 
 def test_an_undefined_metric_says_so_and_its_reason_is_given(params, reports):
     rows = collect(params, reports)
     assert "| not defined |" in table(rows, "aupro_030")
-    assert "* nut, aupro_030: the data set has no masks" in results_markdown(rows, params, {"python": "3.11"})
+    assert "* nut, aupro_030: the data set has no masks" in results_markdown(rows, params, {"python": "3.11"}, reports)
 
 
 def test_the_average_is_over_categories_and_absent_unless_all_are_there(params, reports):
@@ -74,23 +74,24 @@ def test_mvtec_ad_has_its_textures_first_and_other_data_its_own_order():
 
 
 def test_the_report_of_a_profile_without_runs_is_all_not_run(params, tmp_path):
-    text = results_markdown(collect(params, tmp_path), params, {"python": "3.11"})
+    text = results_markdown(collect(params, tmp_path), params, {"python": "3.11"}, tmp_path)
     assert "runs: 0 of 4" in text
     assert "| DFR | – | not run | not run |" in text
     assert "0.000" not in text
+    assert "intervals" not in text.lower().split("## published")[0]
 
 
 def test_the_parts_of_a_score_have_a_table_with_the_oracle_last(params, reports):
     rows = collect(params, reports)
     assert parts_table(rows) is None
-    assert "Parts of the image score" not in results_markdown(rows, params, {"python": "3.11"})
+    assert "Parts of the image score" not in results_markdown(rows, params, {"python": "3.11"}, reports)
     runs = [(0, 0.8, 0.9), (1, 0.7, 0.6)]
     rows = [
         {"method": "dfr", "category": "nut", "seed": seed, "parts": {"map only": alone, "with deformation": both}}
         for seed, alone, both in runs
     ]
     assert parts_table(rows).splitlines()[2:] == [
-        "| dfr: map only | 0.750 | 0.750 ± 0.071 |",
-        "| dfr: with deformation | 0.750 | 0.750 ± 0.212 |",
-        "| dfr: the better one, oracle | 0.800 | 0.800 ± 0.141 |",
+        "| dfr: map only | 0.750 | 0.750 ± 0.071 (0.700) |",
+        "| dfr: with deformation | 0.750 | 0.750 ± 0.212 (0.600) |",
+        "| dfr: the better one, oracle | 0.800 | 0.800 ± 0.141 (0.700) |",
     ]

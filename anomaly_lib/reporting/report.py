@@ -1,4 +1,4 @@
-"""``results.md``: what was run, the tables, and a picture of each method on each category."""
+"""``results.md``: what was run, the tables, how far they can be trusted, and a picture of each method and category."""
 
 import shutil
 from collections.abc import Sequence
@@ -9,14 +9,32 @@ from matplotlib.figure import Figure
 
 from anomaly_lib.params import Params, params_hash
 from anomaly_lib.registry import method_class
+from anomaly_lib.reporting.decisions import choices, intervals, pairs, promises
+from anomaly_lib.reporting.groups import groups_section
+from anomaly_lib.reporting.published import published_section
 from anomaly_lib.reporting.results import METRICS, parts_table, run_key, table
+from anomaly_lib.reporting.tables import markdown_table
+
+SOURCES = (
+    ("loss, pictures of training", "train-KEY", "03_train"),
+    ("thresholds, held-out scores, synthetic anomalies", "calibrate-KEY", "03b_calibrate"),
+    ("metrics, intervals, curves, worst images", "evaluate-KEY", "04_evaluate"),
+    ("animations", "gif-KEY", "05_demo_gif"),
+    ("this page, overview, curves of all", "report", "06_report"),
+)
+"""What the report shows, in which executed notebook it was made, and from which source."""
 
 
-def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
-    """The whole report as Markdown; pictures are linked by paths from the report's folder."""
+def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str], reports: Path) -> str:
+    """The whole report as Markdown; pictures are linked by paths from the report's folder.
+
+    ``rows`` as ``collect`` gives them, from ``reports``, where the runs' other files lie.
+    """
     parts = [_header(rows, params, stamp)]
     parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
-    parts += [_score_parts(rows), _reasons(rows), _pictures(rows)]
+    parts += [intervals(rows), promises(rows), choices(rows, params, reports), pairs(rows)]
+    parts += [groups_section(params, reports), _score_parts(rows), _reasons(rows), published_section(rows, params)]
+    parts += [_where(rows, params), _pictures(rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -53,6 +71,7 @@ def copy_demos(params: Params, reports: Path, target: Path) -> None:
 def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
     done = sum("image_auroc" in row for row in rows)
     versions = ", ".join(f"{name} {version}" for name, version in stamp.items())
+    data = dict.fromkeys(f"{row['category']} `{row['data_hash']}`" for row in rows if "data_hash" in row)
     lines = [
         f"# Results of the profile `{params.profile}`",
         "",
@@ -60,13 +79,40 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         "the last step; nothing was chosen on test labels except where the name says oracle.",
         "",
         f"* data: `{params.data}`; random seeds: {', '.join(map(str, params.seeds))}; runs: {done} of {len(rows)}",
-        f"* cells: {'mean ± standard deviation over the seeds' if len(params.seeds) > 1 else 'one seed, no spread'}",
+        f"* data hashes: {', '.join(data) or 'none'}",
+        f"* cells: {_cells_in_words(params)}",
         f"* made with {versions}; CPU threads a stage: {params.threads}",
     ]
     for name, section in params.methods.items():
         method = method_class(name)
         lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
     return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
+
+
+def _cells_in_words(params: Params) -> str:
+    if len(params.seeds) == 1:
+        return "one seed, no spread"
+    return "mean ± standard deviation over the seeds, in brackets the worst seed"
+
+
+def _where(rows: Sequence[dict], params: Params) -> str:
+    """Which notebook and settings made what."""
+    if not any("image_auroc" in row for row in rows):
+        return ""
+    lines = [
+        {
+            "what": what,
+            "executed notebook": f"`{params.reports}/notebooks/{run}.ipynb`",
+            "source": f"`notebooks/{source}.ipynb`",
+        }
+        for what, run, source in SOURCES
+    ]
+    words = (
+        f"KEY is METHOD-CATEGORY-SEED. All settings stand in `{params.params_file}`; data hash, params hash and the "
+        "digest of the one checkpoint of each run in `results.csv`. `dvc repro` brings the executed notebooks. "
+        "Times and latency, which no run repeats: `python -m anomaly_lib times` writes `times.md`."
+    )
+    return f"## Where it comes from\n\n{words}\n\n{markdown_table(lines)}"
 
 
 def _score_parts(rows: Sequence[dict]) -> str:

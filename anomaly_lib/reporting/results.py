@@ -1,7 +1,7 @@
 """From the metrics of each run to tables. Numbers are read and averaged here, never typed.
 
-A cell is one method on one category; with several random seeds it shows mean ± standard deviation. A run that was
-not made is "not run", a metric that cannot be computed "not defined": neither is ever 0.
+A cell is one method on one category; with several random seeds it shows mean ± standard deviation, and in brackets the
+worst seed. A run that was not made is "not run", a metric that cannot be computed "not defined": neither is ever 0.
 """
 
 import csv
@@ -53,6 +53,12 @@ METRICS = (
         "F1 of pixels at the threshold that held-out normals gave; no test label is used",
     ),
     Metric("pixel_f1_max_oracle", "Pixel F1, oracle", "the largest F1 over all thresholds, chosen on test labels"),
+    Metric(
+        "image_f1",
+        "Image F1",
+        "F1 of images at the threshold that held-out normals gave; no test label is used",
+    ),
+    Metric("image_f1_max_oracle", "Image F1, oracle", "the largest F1 over all thresholds, chosen on test labels"),
     Metric("image_ap", "Image AP", "average precision of image scores, by steps"),
     Metric("pixel_ap", "Pixel AP", "average precision over pixels, by steps"),
     Metric(
@@ -60,11 +66,9 @@ METRICS = (
         "AUPRO 0.3",
         "per-region overlap, integrated to a false-positive rate of 0.3 and divided by it",
     ),
+    Metric("aupro_005", "AUPRO 0.05", "the same to a false-positive rate of 0.05, which is stricter"),
 )
 EXTRA_COLUMNS = [
-    "aupro_005",
-    "image_f1",
-    "image_f1_max_oracle",
     "image_false_positive_rate",
     "pixel_false_positive_rate",
     "image_threshold",
@@ -73,6 +77,7 @@ EXTRA_COLUMNS = [
     "n_anomalous",
     "n_regions",
     "image_size",
+    "data_hash",
     "params_hash",
     "model_digest",
 ]
@@ -122,10 +127,20 @@ def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(METH
     categories = list(dict.fromkeys(row["category"] for row in rows))
     lines = ["| method | average | " + " | ".join(categories) + " |", "|---" * (len(categories) + 2) + "|"]
     for method in [name for name in methods if any(row["method"] == name for row in rows)]:
-        cells = [_cell(_values(rows, method, category, metric)) for category in categories]
+        cells = [mean_cell(rows, method, category, metric) for category in categories]
         name = method.upper() if method in METHODS else method
-        lines.append(" | ".join([f"| {name}", _number(_average(rows, method, metric)), *cells]) + " |")
+        lines.append(" | ".join([f"| {name}", average_cell(rows, method, metric), *cells]) + " |")
     return "\n".join(lines)
+
+
+def mean_cell(rows: Sequence[dict], method: str, category: str, metric: str) -> str:
+    """Mean ± standard deviation over the seeds and (worst seed) as text; with one seed its number."""
+    return _cell(_values(rows, method, category, metric))
+
+
+def average_cell(rows: Sequence[dict], method: str, metric: str) -> str:
+    """Mean over the categories as text, a dash unless every category has the number."""
+    return _number(_average(rows, method, metric))
 
 
 def _values(rows: Sequence[dict], method: str, category: str, metric: str) -> list[float | str]:
@@ -138,7 +153,7 @@ def _cell(values: Sequence[float | str]) -> str:
     missing = [value for value in values if isinstance(value, str)]
     if missing:
         return missing[0]
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    spread = f" ± {statistics.stdev(values):.3f} ({min(values):.3f})" if len(values) > 1 else ""
     return _number(statistics.fmean(values)) + spread
 
 
@@ -161,6 +176,15 @@ def metric_rows(metrics: dict) -> list[dict]:
     return [
         {"metric": key, "value": reasons.get(key, f"{value:.4f}" if isinstance(value, float) else value)}
         for key, value in values.items()
+    ]
+
+
+def interval_rows(metrics: dict, intervals: dict) -> list[dict]:
+    """Each metric that has a bootstrap interval, with it, as rows like those of ``metric_rows``."""
+    return [
+        {"metric": f"{key}, interval", "value": f"{metrics[key]:.4f}, {interval[0]:.4f} to {interval[1]:.4f}"}
+        for key, interval in intervals.items()
+        if interval is not None
     ]
 
 

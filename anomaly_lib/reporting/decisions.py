@@ -1,0 +1,164 @@
+"""How far the report's numbers carry: intervals, promises of thresholds, the choice of a method, methods in pairs."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from anomaly_lib.evaluation.comparison import compare
+from anomaly_lib.params import Params
+from anomaly_lib.registry import METHODS
+from anomaly_lib.reporting.results import METRICS, run_key
+from anomaly_lib.reporting.tables import markdown_table
+from anomaly_lib.selection import CRITERION
+
+COMPARED = ("image_auroc", "aupro_030")
+
+
+def intervals(rows: Sequence[dict]) -> str:
+    """Metrics with their bootstrap intervals, of the first seed."""
+    with_intervals = [row for row in rows if row.get("intervals")]
+    if not with_intervals:
+        return ""
+    first = with_intervals[0]["seed"]
+    titles = {metric.key: metric.title for metric in METRICS}
+    lines = [
+        {"method": _name(row["method"]), "category": row["category"]}
+        | {titles[key]: _interval(row[key], row["intervals"][key]) for key in COMPARED}
+        for row in with_intervals
+        if row["seed"] == first
+    ]
+    words = (
+        f"Bootstrap by image, seed {first}: what another draw of as many test images might have given. Another seed "
+        "of the training is another matter: see the spread above."
+    )
+    return f"## Intervals\n\n{words}\n\n{markdown_table(lines)}"
+
+
+def _interval(value: float | None, interval: Sequence[float] | None) -> str:
+    if value is None or interval is None:
+        return "not defined"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def promises(rows: Sequence[dict]) -> str:
+    """Requested against achieved false-positive rate of each run's decision, and how many runs are within."""
+    checked = [row for row in rows if "requested" in row.get("decision", {})]
+    if not checked:
+        return ""
+    within = sum(row["decision"]["within"] for row in checked)
+    lines = [
+        {
+            "method": _name(row["method"]),
+            "category": row["category"],
+            "seed": row["seed"],
+            "requested": f"{row['decision']['requested']:.3f}",
+            "expected": f"{row['decision']['expected']:.3f}",
+            "achieved": f"{row['decision']['achieved']:.3f}",
+            "interval": f"{row['decision']['low']:.3f} to {row['decision']['high']:.3f}",
+            "within": "yes" if row["decision"]["within"] else "**no**",
+        }
+        for row in checked
+    ]
+    return (
+        "## Do decisions keep their promise?\n\n"
+        "False-positive rate of images: *requested* in params.yaml; *expected* is what so few held-out images can "
+        "promise, never less than 1/(n+1); *achieved* on the normal test images. The interval is where the achieved "
+        "rate may lie by chance if test images are like held-out ones. "
+        f"**{within} of {len(checked)} runs are within.**\n\n{markdown_table(lines)}"
+    )
+
+
+def choices(rows: Sequence[dict], params: Params, reports: Path) -> str:
+    """Which method synthetic anomalies would choose, for each category and over all, and what the oracle would add."""
+    criterion = _criterion(params, reports)
+    scored = {category: _by_method(rows, category, "image_auroc") for category in params.categories}
+    complete = [c for c in params.categories if len(scored[c]) == len(params.methods) == len(criterion.get(c, {}))]
+    if not complete or len(params.methods) < 2:
+        return ""
+    lines = [_choice(category, criterion[category], scored[category]) for category in complete]
+    if len(complete) > 1:
+        mean_criterion, mean_scored = (
+            {m: statistics.fmean(table[c][m] for c in complete) for m in params.methods}
+            for table in (criterion, scored)
+        )
+        lines.append(_choice("over all: one method", mean_criterion, mean_scored))
+    return (
+        "## Choosing a method without test images\n\n"
+        "*Chosen* has the highest mean of image AUROC and AUPRO 0.3 on held-out normals against themselves with "
+        "synthetic anomalies (means over the seeds). The *oracle* looks at the test images; the last column is what "
+        f"that would have added.\n\n{markdown_table(lines)}"
+    )
+
+
+def _choice(category: str, criterion: dict[str, float], scored: dict[str, float]) -> dict[str, str]:
+    chosen, oracle = max(criterion, key=criterion.get), max(scored, key=scored.get)
+    return {
+        "category": category,
+        "chosen": _name(chosen),
+        "its criterion": f"{criterion[chosen]:.3f}",
+        "its image AUROC": f"{scored[chosen]:.3f}",
+        "oracle": _name(oracle),
+        "its image AUROC, oracle": f"{scored[oracle]:.3f}",
+        "oracle adds": f"{scored[oracle] - scored[chosen]:.3f}",
+    }
+
+
+def _criterion(params: Params, reports: Path) -> dict[str, dict[str, float]]:
+    """{category: {method: mean over seeds}} of what the calibrate stage measured on synthetic anomalies."""
+    found: dict[str, dict[str, float]] = {}
+    for category in params.categories:
+        for method in params.methods:
+            files = [reports / "calibrate" / run_key(method, category, s) / "selection.json" for s in params.seeds]
+            if all(file.is_file() for file in files):
+                values = [json.loads(file.read_text(encoding="utf-8"))[CRITERION] for file in files]
+                found.setdefault(category, {})[method] = statistics.fmean(values)
+    return found
+
+
+def pairs(rows: Sequence[dict]) -> str:
+    """Each two methods, paired by category: who wins how often, by how much, and whether that could be chance."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    categories = list(dict.fromkeys(row["category"] for row in rows))
+    lines = []
+    for metric in COMPARED:
+        means = {m: {c: _by_method(rows, c, metric).get(m) for c in categories} for m in methods}
+        for first, second in combinations(methods, 2):
+            result = compare(means[first], means[second])
+            if result["pairs"]:
+                lines.append({"metric": metric, "methods": f"{_name(first)} − {_name(second)}"} | _pair(result))
+    if not lines:
+        return ""
+    return (
+        "## Methods in pairs\n\n"
+        "Means over the seeds, paired by category. The interval is a bootstrap over categories; p is Wilcoxon's, "
+        f"exact, and needs six categories.\n\n{markdown_table(lines)}"
+    )
+
+
+def _pair(result: dict) -> dict[str, str]:
+    interval, p = result["interval"], result["p_value"]
+    return {
+        "mean difference": _signed(result["mean_difference"]),
+        "95 % interval": "–" if interval is None else f"{_signed(interval[0])} to {_signed(interval[1])}",
+        "wins, ties, losses": f"{result['wins']}, {result['ties']}, {result['losses']}",
+        "p": "too few categories" if p is None else f"{p:.3f}",
+    }
+
+
+def _by_method(rows: Sequence[dict], category: str, metric: str) -> dict[str, float]:
+    """{method: mean over seeds} on a category, of the methods where every seed has the metric."""
+    values: dict[str, list] = {}
+    for row in rows:
+        if row["category"] == category:
+            values.setdefault(row["method"], []).append(row.get(metric))
+    return {method: statistics.fmean(found) for method, found in values.items() if None not in found}
+
+
+def _name(method: str) -> str:
+    return method.upper() if method in METHODS else method
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}"  # + 0.0: no "-0.000"

@@ -1,0 +1,93 @@
+"""Tables by type and by size of defect, from the CSV files that the evaluation of each run left."""
+
+import csv
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from anomaly_lib.params import Params
+from anomaly_lib.registry import METHODS
+from anomaly_lib.reporting.results import NOT_DEFINED, run_key
+from anomaly_lib.reporting.tables import markdown_table
+
+TYPE_COLUMNS = ["defect_type", "n_images", "n_regions", "image_auroc", "pixel_ap", "aupro_030", "recall"]
+SIZE_COLUMNS = ["size", "n_regions", "any_found", "half_found", "mean_overlap", "aupro_030"]
+
+
+def rounded(rows: Sequence[dict], columns: Sequence[str]) -> list[dict]:
+    """The rows' columns as text: numbers with three digits, the reason where there is none."""
+    return [{key: _text(row[key], row["undefined"].get(key)) for key in columns} for row in rows]
+
+
+def _text(value: object, reason: str | None) -> str:
+    if reason:
+        return reason
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def by_type_table(params: Params, reports: Path) -> str:
+    """Markdown: a row a category and defect type, a column a method: image AUROC, and the share that was found.
+
+    Mean over the seeds that have the number.
+    """
+    found = {}
+    for method, row in _runs(params, reports, "defect_types.csv"):
+        place = (row["category"], row["defect_type"], row["n_images"])
+        found.setdefault(place, {}).setdefault(method, []).append((row["image_auroc"], row["recall"]))
+    return _table(found, ("category", "defect", "images"), params)
+
+
+def by_size_table(params: Params, reports: Path) -> str:
+    """Markdown: a row a category and class of size, a column a method: AUPRO 0.3, and mean overlap at the threshold."""
+    found = {}
+    for method, row in _runs(params, reports, "defect_sizes.csv"):
+        if row["n_regions"] not in ("0", ""):
+            place = (row["category"], row["size"], row["n_regions"])
+            found.setdefault(place, {}).setdefault(method, []).append((row["aupro_030"], row["mean_overlap"]))
+    return _table(found, ("category", "area of the image", "regions"), params)
+
+
+def groups_section(params: Params, reports: Path) -> str:
+    """Both tables with their words; empty without a run."""
+    types = by_type_table(params, reports)
+    if not types:
+        return ""
+    return (
+        "## By type of defect\n\nImage AUROC against all normal images / share found at the calibrated threshold; "
+        f"means over the seeds.\n\n{types}\n\n"
+        "## By size of defect\n\nAUPRO 0.3 of the regions of that size / mean overlap at the calibrated threshold, at "
+        f"each method's own resolution.\n\n{by_size_table(params, reports)}"
+    )
+
+
+def _runs(params: Params, reports: Path, name: str) -> list[tuple[str, dict]]:
+    """(method, row with its category) of that file of every run that was made."""
+    rows = []
+    for category in params.categories:
+        for method in params.methods:
+            for seed in params.seeds:
+                file = reports / "evaluate" / run_key(method, category, seed) / name
+                if file.is_file():
+                    with file.open(encoding="utf-8", newline="") as stream:
+                        rows += [(method, {"category": category, **row}) for row in csv.DictReader(stream)]
+    return rows
+
+
+def _table(found: dict[tuple, dict[str, list]], heads: tuple[str, ...], params: Params) -> str:
+    rows = []
+    for place, methods in found.items():
+        cells = {
+            (name.upper() if name in METHODS else name): _cell(methods[name]) if name in methods else "not run"
+            for name in params.methods
+        }
+        rows.append(dict(zip(heads, place, strict=True)) | cells)
+    return markdown_table(rows) if rows else ""
+
+
+def _cell(pairs: Sequence[tuple[str, str]]) -> str:
+    return " / ".join(_mean(values) for values in zip(*pairs, strict=True))
+
+
+def _mean(values: Sequence[str]) -> str:
+    numbers = [float(value) for value in values if value]
+    return f"{statistics.fmean(numbers):.3f}" if numbers else NOT_DEFINED
