@@ -57,8 +57,8 @@ def region_picker(image: np.ndarray, file: Path | None = None) -> ipywidgets.VBo
     """
     options = {"min": 0.0, "max": 1.0, "step": 0.01, "readout_format": ".2f", "continuous_update": False}
     controls = {
-        "across": ipywidgets.FloatRangeSlider((0.1, 0.9), description="across", **options),
-        "down": ipywidgets.FloatRangeSlider((0.1, 0.9), description="down", **options),
+        "across": ipywidgets.FloatRangeSlider(value=(0.1, 0.9), description="across", **options),
+        "down": ipywidgets.FloatRangeSlider(value=(0.1, 0.9), description="down", **options),
         "shape": ipywidgets.Dropdown(options=SHAPES, value=RECTANGLE, description="shape"),
     }
     text = ipywidgets.Textarea(description="JSON", layout=ipywidgets.Layout(width="36em", height="6em"))
