@@ -188,9 +188,15 @@ def split(seed=3, n=6, size=24):
     return maps.max(axis=(1, 2)), np.arange(n) >= 3, maps, masks
 
 
+def _iou(found, truth):
+    return np.sum(found & truth) / np.sum(found | truth)
+
+
 def test_evaluate_equals_the_single_metrics():
     scores, labels, maps, masks = split()
     result = evaluate(scores, labels, maps, masks, image_threshold=3.0, pixel_threshold=1.5)
+    best_iou = max(_iou(maps >= threshold, masks) for threshold in np.unique(maps))
+    assert result.pop("pixel_iou_max_oracle") == pytest.approx(best_iou)
     expected = {
         "image_auroc": image_auroc(scores, labels),
         "image_ap": average_precision(scores, labels),

@@ -32,7 +32,7 @@ def evaluate(
     Thresholds, if any, come from held-out normals (`quantile_threshold`); >= is anomalous.
 
     Keys: image_auroc, image_ap, image_f1_max_oracle; pixel_auroc, pixel_ap, pixel_f1_max_oracle,
-    aupro_030, aupro_005; image_f1, image_false_positive_rate, pixel_f1, pixel_false_positive_rate (these
+    pixel_iou_max_oracle (intersection over union of all pixels), aupro_030, aupro_005; image_f1, image_false_positive_rate, pixel_f1, pixel_false_positive_rate (these
     four need a threshold; the rates are over normal test images and their pixels, so they need no
     masks); n_normal, n_anomalous (images), n_regions; undefined: {key: reason}.
 
@@ -130,14 +130,17 @@ def _image_ranked(scores: np.ndarray, labels: np.ndarray) -> dict:
 def _pixel_ranked(pixels: _Pixels) -> dict:
     """The pixel and region metrics, or why there are none."""
     keys = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle")
+    best_iou = "pixel_iou_max_oracle"
     reason = NO_MASKS if pixels.masks is None else undefined_reason(pixels.masks, "pixel")
     if reason:
         counts = NO_MASKS if pixels.masks is None else pixels.areas.size
-        return dict.fromkeys((*keys, *AUPRO_LIMITS), reason) | {"n_regions": counts}
+        return dict.fromkeys((*keys, best_iou, *AUPRO_LIMITS), reason) | {"n_regions": counts}
     limits = list(AUPRO_LIMITS.values())
     overlaps = aupro_of(pixels.maps, pixels.masks, pixels.defect, pixels.areas, limits)
     overlap_entries = dict(zip(AUPRO_LIMITS, overlaps, strict=True)) | {"n_regions": pixels.areas.size}
-    return _curves(keys, pixels.maps, pixels.masks) | overlap_entries
+    curves = _curves(keys, pixels.maps, pixels.masks)
+    f1 = curves["pixel_f1_max_oracle"]
+    return curves | {best_iou: f1 / (2 - f1)} | overlap_entries  # both are largest at the same threshold
 
 
 def _curves(keys: tuple[str, str, str], scores: np.ndarray, labels: np.ndarray) -> dict:

@@ -69,6 +69,7 @@ METRICS = (
     Metric("aupro_005", "AUPRO 0.05", "the same to a false-positive rate of 0.05, which is stricter"),
 )
 EXTRA_COLUMNS = [
+    "pixel_iou_max_oracle",
     "image_false_positive_rate",
     "pixel_false_positive_rate",
     "image_threshold",
