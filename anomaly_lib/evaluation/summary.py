@@ -32,9 +32,10 @@ def evaluate(
     Thresholds, if any, come from held-out normals (`quantile_threshold`); >= is anomalous.
 
     Keys: image_auroc, image_ap, image_f1_max_oracle; pixel_auroc, pixel_ap, pixel_f1_max_oracle,
-    pixel_iou_max_oracle (intersection over union of all pixels), aupro_030, aupro_005; image_f1, image_false_positive_rate, pixel_f1, pixel_false_positive_rate (these
-    four need a threshold; the rates are over normal test images and their pixels, so they need no
-    masks); n_normal, n_anomalous (images), n_regions; undefined: {key: reason}.
+    pixel_iou_max_oracle (intersection over union of all pixels), aupro_030, aupro_005; image_f1,
+    image_false_positive_rate, pixel_f1, pixel_false_positive_rate (these four need a threshold; the rates are
+    over normal test images and their pixels, so they need no masks); n_normal, n_anomalous (images), n_regions;
+    undefined: {key: reason}.
 
     region (H, W) or (N, H, W) bool: pixels outside of it count in no pixel metric, rate or number of
     defect regions. Defect regions are numbered on the whole mask and then cut, so that what the cut parts
