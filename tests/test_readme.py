@@ -2,12 +2,12 @@
 
 import re
 
-from anomaly_lib.reporting.readme import generated_block, with_block
+from anomaly_lib.readme import generated_block, with_block
 
 
 def test_the_generated_block_is_current(root):
     text = (root / "README.md").read_text()
-    assert text == with_block(text, generated_block(root)), "run python -m anomaly_lib.reporting.readme"
+    assert text == with_block(text, generated_block(root)), "run python -m anomaly_lib.readme"
 
 
 def test_every_link_to_a_file_leads_somewhere(root):

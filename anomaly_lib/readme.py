@@ -1,6 +1,6 @@
 """The generated block of README.md: tables and a picture, from the files that the pipeline wrote.
 
-    python -m anomaly_lib.reporting.readme
+    python -m anomaly_lib.readme
 
 A test holds the block equal to what this module would write, so that the README cannot drift from the results.
 """
@@ -27,9 +27,9 @@ def generated_block(root: Path) -> str:
     rows = read_csv(file)
     parts = [
         f"![DFR on hex nuts: input, truth, anomaly map and pixels above the threshold]({PICTURE})",
-        f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds, mean ± standard "
-        f"deviation, last checkpoint, nothing chosen on test labels. All tables: "
-        f"[results.md](reports/{PROFILE}/results.md).",
+        f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds: mean ± standard "
+        "deviation (worst seed), last checkpoint, nothing chosen on test labels. All tables, intervals, results by type "
+        f"and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",
     ]
     titles = {metric.key: metric.title for metric in METRICS}
     parts += [f"**{titles[key]}**\n\n{table(rows, key)}" for key in SHOWN]
