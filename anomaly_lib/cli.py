@@ -54,6 +54,7 @@ def _add_detect(commands) -> None:
     model.add_argument("--seed", type=int, metavar="N", help="its random seed; default: the profile's first")
     model.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     model.add_argument("--model", type=Path, metavar="DIR", help="folder of a trained or imported model")
+    detect.add_argument("--region", type=Path, metavar="FILE", help="region of interest; see docs/techniques.md")
     detect.add_argument("--maps", action="store_true", help="also NAME.npy: float32 map at the photo's resolution")
     detect.add_argument("--no-pictures", action="store_true", help="tables only, which is faster")
     detect.add_argument("--json", action="store_true", help="print results.json")
@@ -157,7 +158,7 @@ def _detect(options: argparse.Namespace) -> int:
     use_style()
     model = load_model(folder)
     pictures = not options.no_pictures
-    results = detect(model, options.images, options.output, pictures=pictures, maps=options.maps)
+    results = detect(model, options.images, options.output, pictures=pictures, maps=options.maps, region=options.region)
     for problem in results.skipped:
         print(f"skipped: {problem}", file=sys.stderr)
     print(results.to_json() if options.json else results.summary(options.output))

@@ -24,6 +24,7 @@ from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.overlap import label_regions
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.progress import progress_bar
+from anomaly_lib.regions import load_region
 from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
 from anomaly_lib.reporting.style import MapScale, decide, decision_words, map_scale, save_figure
 from anomaly_lib.reporting.tables import write_csv
@@ -87,19 +88,22 @@ def detect(
     *,
     pictures: bool = True,
     maps: bool = False,
+    region: Path | None = None,
     progress: bool = True,
 ) -> Results:
     """Score a photo, or all of a folder, and write pictures, maps, results.json and results.csv to ``output``.
 
-    ``NAME.png`` is the picture; with ``maps``, ``NAME.npy`` is the anomaly map (H, W) float32 in the model's own
-    units, resized bilinearly to the photo's size. A photo that cannot be read is skipped and listed. Raises InputError
-    when none can be read, and when something cannot be written.
+    ``NAME.png`` is the picture; with ``maps``, ``NAME.npy`` is the anomaly map (H, W) float32 in the model's own units,
+    resized bilinearly to the photo's size. ``region`` is a file of ``anomaly_lib.regions``: outside of it maps are 0 and
+    nothing counts; the thresholds should have been found within the same region. A photo that cannot be read is skipped
+    and listed. Raises InputError when none can be read, and when something cannot be written.
     """
     _refuse_relative_scores(model)
     photos = find_photos(source, output)
-    run = _Run(model, photos, output, output_stems(photos), pictures, maps)
+    inside = load_region(region, model.method.params.image_size) if region else None
+    run = _Run(model, photos, output, output_stems(photos), pictures, maps, inside)
     refuse_overwriting([output / name for file in photos.files for name in run.targets(file) if name], photos)
-    scale = _shown_scale(model, photos, progress) if pictures else None
+    scale = _shown_scale(model, photos, inside, progress) if pictures else None
     rows, skipped = [], list(photos.problems)
     for files, images in _batches(model, photos.files, skipped, "detect", progress):
         rows += run.look_at(files, images, scale)
@@ -120,6 +124,7 @@ class _Run:
     stems: dict[Path, Path]
     pictures: bool
     maps: bool
+    region: Tensor | None
 
     def targets(self, file: Path) -> tuple[str | None, str | None]:
         """Names of the picture and the map of a photo, below the output folder."""
@@ -128,7 +133,7 @@ class _Run:
 
     def look_at(self, files: list[Path], images: Tensor, scale: MapScale | None) -> list[Row]:
         """Score (N, 3, S, S) images and write what belongs to each."""
-        scored = self.model.method.score(images)
+        scored = self.model.method.score(images, region=self.region)
         explained = self.model.method.explain(images) if self.pictures else {}
         rows = []
         for index, file in enumerate(files):
@@ -193,13 +198,13 @@ def _batches(
         yield readable, torch.cat(images)
 
 
-def _shown_scale(model: TrainedModel, photos: Photos, progress: bool) -> MapScale:
+def _shown_scale(model: TrainedModel, photos: Photos, region: Tensor | None, progress: bool) -> MapScale:
     """The model's scale; without thresholds, the range of the maps of all photos, found in a pass of its own."""
     if model.thresholds.get("pixel") is not None:
         return map_scale(model.thresholds)
     lowest, highest = np.inf, -np.inf
     for _, images in _batches(model, photos.files, [], "range of the maps", progress):
-        maps = model.method.score(images).maps
+        maps = model.method.score(images, region=region).maps
         lowest, highest = min(lowest, float(maps.min())), max(highest, float(maps.max()))
     return map_scale(model.thresholds, lowest, highest)
 

@@ -28,8 +28,8 @@ def generated_block(root: Path) -> str:
     parts = [
         f"![DFR on hex nuts: input, truth, anomaly map and pixels above the threshold]({PICTURE})",
         f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds: mean ± standard "
-        "deviation (worst seed), last checkpoint, nothing chosen on test labels. All tables, intervals, results by type "
-        f"and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",
+        "deviation (worst seed), last checkpoint, nothing chosen on test labels. All tables, intervals, results by "
+        f"type and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",
     ]
     titles = {metric.key: metric.title for metric in METRICS}
     parts += [f"**{titles[key]}**\n\n{table(rows, key)}" for key in SHOWN]

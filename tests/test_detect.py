@@ -23,6 +23,7 @@ from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import Thresholds, load_params
+from anomaly_lib.regions import save_region
 from anomaly_lib.registry import METHODS, method_class, params_class
 from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
 from anomaly_lib.reporting.style import MAP_LIMITS, decide, decision_words, map_scale
@@ -336,10 +337,24 @@ def test_a_model_whose_scores_depend_on_the_other_photos_is_refused(model, photo
         detect(replace(model, method=relative), photos, tmp_path / "out")
 
 
+def test_only_the_region_of_interest_counts(model, photos, tmp_path):
+    region = tmp_path / "region.json"
+    save_region(region, [[[0, 0], [1, 0], [1, 0.05]]])  # a corner without the defect
+    free = detect(model, photos / "bad.png", tmp_path / "free", maps=True)
+    confined = detect(model, photos / "bad.png", tmp_path / "confined", maps=True, region=region)
+    assert confined.rows[0].score < free.rows[0].score
+    assert (np.load(tmp_path / "confined" / confined.rows[0].map) == 0).mean() > 0.8
+    region.write_text("{")
+    with pytest.raises(InputError, match="region.json"):
+        detect(model, photos / "bad.png", tmp_path / "broken", region=region)
+
+
 def test_only_a_few_photos_are_in_memory_at_a_time(model, photos, tmp_path, monkeypatch):
     sizes = []
     score = model.method.score
-    monkeypatch.setattr(model.method, "score", lambda images: sizes.append(len(images)) or score(images))
+    monkeypatch.setattr(
+        model.method, "score", lambda images, **rest: sizes.append(len(images)) or score(images, **rest)
+    )
     many = tmp_path / "many"
     many.mkdir()
     for index in range(19):
