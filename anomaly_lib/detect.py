@@ -94,9 +94,9 @@ def detect(
     """Score a photo, or all of a folder, and write pictures, maps, results.json and results.csv to ``output``.
 
     ``NAME.png`` is the picture; with ``maps``, ``NAME.npy`` is the anomaly map (H, W) float32 in the model's own units,
-    resized bilinearly to the photo's size. ``region`` is a file of ``anomaly_lib.regions``: outside of it maps are 0 and
-    nothing counts; the thresholds should have been found within the same region. A photo that cannot be read is skipped
-    and listed. Raises InputError when none can be read, and when something cannot be written.
+    resized bilinearly to the photo's size. ``region`` is a file of ``anomaly_lib.regions``: outside of it maps are 0
+    and nothing counts; the thresholds should have been found within the same region. A photo that cannot be read is
+    skipped and listed. Raises InputError when none can be read, and when something cannot be written.
     """
     _refuse_relative_scores(model)
     photos = find_photos(source, output)

@@ -345,7 +345,7 @@ def test_only_the_region_of_interest_counts(model, photos, tmp_path):
     assert confined.rows[0].score < free.rows[0].score
     assert (np.load(tmp_path / "confined" / confined.rows[0].map) == 0).mean() > 0.8
     region.write_text("{")
-    with pytest.raises(InputError, match="region.json"):
+    with pytest.raises(InputError, match=r"region\.json"):
         detect(model, photos / "bad.png", tmp_path / "broken", region=region)
 
 
