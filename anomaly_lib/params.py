@@ -132,7 +132,7 @@ class Selection(Frozen):
     recipe: SynthesisRecipe = SynthesisRecipe(
         clean_probability=0.0, rotation_probability=0.0, texture_source="normals", opacity=[0.1, 0.6]
     )
-    """Fainter than those that DRAEM trains on, and of the part's own texture: DRAEM's head start is smaller, not gone."""
+    """Fainter than those that DRAEM trains on, of the part's own texture: DRAEM's head start is smaller, not gone."""
 
 
 class Synthesis(Frozen):
