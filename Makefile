@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab lint format lock clean
+.PHONY: help env data repro test lab lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -40,6 +40,9 @@ lint: $(READY)  ## what CI checks of style
 format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	$(BIN)/python -m anomaly_lib.nbstrip --in-place notebooks
+
+profiles:  ## copy dvc.yaml to all profiles, after a change of it
+	for folder in profiles/*/; do cp dvc.yaml $$folder; done
 
 lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml --extra dev -o requirements.lock

@@ -108,3 +108,11 @@ def test_no_requirement_is_missing(root, wanted):
     # IPython comes with ipykernel, jupyter_client with jupyterlab, traitlets with both
     allowed = known | set(sys.stdlib_module_names) | {"anomaly_lib", "IPython", "jupyter_client", "traitlets"}
     assert modules <= allowed
+
+
+def test_every_profile_runs_the_one_pipeline(root):
+    pipelines = sorted((root / "profiles").glob("*/dvc.yaml"))
+    assert pipelines
+    for pipeline in pipelines:
+        assert not pipeline.is_symlink(), "DVC cannot read a link in another revision"
+        assert pipeline.read_bytes() == (root / "dvc.yaml").read_bytes(), "run 'make profiles'"
