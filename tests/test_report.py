@@ -111,8 +111,8 @@ def test_groups_are_tabled_by_category_and_method(params, tmp_path):
     write_csv(kinds, folder / "defect_types.csv", TYPE_COLUMNS)
     write_csv(sizes, folder / "defect_sizes.csv", SIZE_COLUMNS)
     text = groups_section(params, tmp_path)
-    assert "| nut | chip | 8 | 0.750 / 0.500 | not run |" in text
-    assert "| nut | below 0.1 % | 9 | 0.250 / not defined | not run |" in text
+    assert "| nut | chip | 8 | 0.750 / 0.500 | – |" in text
+    assert "| nut | below 0.1 % | 0.250 / not defined (9) | – |" in text
     assert "above 2 %" not in text
 
 

@@ -38,13 +38,14 @@ def by_type_table(params: Params, reports: Path) -> str:
 
 
 def by_size_table(params: Params, reports: Path) -> str:
-    """Markdown: a row a category and class of size, a column a method: AUPRO 0.3, and mean overlap at the threshold."""
-    found = {}
+    """Markdown: a row a category and class of size, a column a method: AUPRO 0.3, mean overlap, number of regions."""
+    found, counts = {}, {}
     for method, row in _runs(params, reports, "defect_sizes.csv"):
         if row["n_regions"] not in ("0", ""):
-            place = (row["category"], row["size"], row["n_regions"])
+            place = (row["category"], row["size"])
             found.setdefault(place, {}).setdefault(method, []).append((row["aupro_030"], row["mean_overlap"]))
-    return _table(found, ("category", "area of the image", "regions"), params)
+            counts[place, method] = row["n_regions"]
+    return _table(found, ("category", "area of the image"), params, counts)
 
 
 def groups_section(params: Params, reports: Path) -> str:
@@ -55,8 +56,9 @@ def groups_section(params: Params, reports: Path) -> str:
     return (
         "## By type of defect\n\nImage AUROC against all normal images / share found at the calibrated threshold; "
         f"means over the seeds.\n\n{types}\n\n"
-        "## By size of defect\n\nAUPRO 0.3 of the regions of that size / mean overlap at the calibrated threshold, at "
-        f"each method's own resolution.\n\n{by_size_table(params, reports)}"
+        "## By size of defect\n\nAUPRO 0.3 of the regions of that size / mean overlap at the calibrated threshold "
+        "(number of regions: it differs, as masks are resized to each method's resolution). A dash: none.\n\n"
+        f"{by_size_table(params, reports)}"
     )
 
 
@@ -73,19 +75,25 @@ def _runs(params: Params, reports: Path, name: str) -> list[tuple[str, dict]]:
     return rows
 
 
-def _table(found: dict[tuple, dict[str, list]], heads: tuple[str, ...], params: Params) -> str:
+def _table(
+    found: dict[tuple, dict[str, list]], heads: tuple[str, ...], params: Params, counts: dict | None = None
+) -> str:
+    """``counts`` by place and method stand in brackets behind the cells, where they differ between methods."""
     rows = []
     for place, methods in found.items():
         cells = {
-            (name.upper() if name in METHODS else name): _cell(methods[name]) if name in methods else "not run"
+            (name.upper() if name in METHODS else name): _cell(methods.get(name), counts and counts.get((place, name)))
             for name in params.methods
         }
         rows.append(dict(zip(heads, place, strict=True)) | cells)
     return markdown_table(rows) if rows else ""
 
 
-def _cell(pairs: Sequence[tuple[str, str]]) -> str:
-    return " / ".join(_mean(values) for values in zip(*pairs, strict=True))
+def _cell(pairs: Sequence[tuple[str, str]] | None, count: str | None) -> str:
+    if pairs is None:
+        return "–"
+    text = " / ".join(_mean(values) for values in zip(*pairs, strict=True))
+    return f"{text} ({count})" if count else text
 
 
 def _mean(values: Sequence[str]) -> str:
