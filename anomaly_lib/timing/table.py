@@ -39,7 +39,9 @@ def write_times(params: Params, repeats: int = 50, progress: bool = True) -> Pat
     """
     make_deterministic(params.threads)
     root, here = project_root(), machine()
-    rows = [_row(params, name, repeats) for name in progress_bar(list(params.methods), description="times", show=progress)]
+    rows = [
+        _row(params, name, repeats) for name in progress_bar(list(params.methods), description="times", show=progress)
+    ]
     rows = [row for row in rows if row]
     if not rows:
         raise InputError(f"{params.reports}: no trained model to time; run 'dvc repro' with this profile first")
