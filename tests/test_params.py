@@ -23,11 +23,6 @@ def test_every_profile_is_valid_and_knows_its_own_place(root, file):
     assert params.reports == ("reports" if params.profile == "sample" else f"reports/{params.profile}")
 
 
-def test_profiles_share_the_one_pipeline(root):
-    for name in ("smoke", "thorough", "paper"):
-        assert (root / "profiles" / name / "dvc.yaml").resolve() == root / "dvc.yaml"
-
-
 def test_params_are_frozen(raw):
     with pytest.raises(ValidationError, match="frozen"):
         parse_params(raw).threads = 3
