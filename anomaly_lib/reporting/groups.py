@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly_lib.params import Params
-from anomaly_lib.registry import METHODS
+from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import NOT_DEFINED, run_key
 from anomaly_lib.reporting.tables import markdown_table
 
@@ -82,11 +82,10 @@ def _table(
     rows = []
     for place, methods in found.items():
         cells = {
-            (name.upper() if name in METHODS else name): _cell(methods.get(name), counts and counts.get((place, name)))
-            for name in params.methods
+            shown_name(name): _cell(methods.get(name), counts and counts.get((place, name))) for name in params.methods
         }
         rows.append(dict(zip(heads, place, strict=True)) | cells)
-    return markdown_table(rows) if rows else ""
+    return markdown_table(rows)
 
 
 def _cell(pairs: Sequence[tuple[str, str]] | None, count: str | None) -> str:

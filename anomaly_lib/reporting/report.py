@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from anomaly_lib.params import Params, params_hash
-from anomaly_lib.registry import method_class
+from anomaly_lib.registry import method_class, shown_name
 from anomaly_lib.reporting.decisions import choices, intervals, pairs, promises
 from anomaly_lib.reporting.groups import groups_section
 from anomaly_lib.reporting.published import published_section
@@ -48,7 +48,7 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
         for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
             heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
-            axis.plot([row[metric.key] for row in runs], heights, marker, label=method.upper(), alpha=0.8)
+            axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
         axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
         axis.grid(axis="x", alpha=0.3)
     axes[0].margins(y=0.25)
@@ -145,6 +145,8 @@ def _pictures(rows: Sequence[dict]) -> str:
 
 
 def _picture(method: str, category: str) -> str:
-    alt = f"{method.upper()} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
+    alt = (
+        f"{shown_name(method)} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
+    )
     file = f"gifs/{method}-{category}"
-    return f"### {method.upper()}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"
+    return f"### {shown_name(method)}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"
