@@ -59,11 +59,18 @@ def one_anomalous_image(category: Path) -> None:
         (category / f"ground_truth/square/{image.stem}_mask.png").unlink()
 
 
+def doubtful_images(category: Path) -> None:
+    without_masks(category)
+    (category / "test_uncertain/maybe").mkdir(parents=True)
+    (category / "test/square/000.png").rename(category / "test_uncertain/maybe/000.png")
+
+
 NO_NORMAL, NO_ANOMALOUS = "no normal images in the test split", "no anomalous images in the test split"
 CASES = {
     without_normals: {"image_auroc": NO_NORMAL, "image_false_positive_rate": NO_NORMAL},
     without_anomalies: {"image_auroc": NO_ANOMALOUS, "pixel_auroc": "no defect regions in the test split"},
     without_masks: {"pixel_auroc": "the data set has no masks", "aupro_030": "the data set has no masks"},
+    doubtful_images: {"pixel_auroc": "the data set has no masks"},
     one_normal_image: {"image_auroc": NO_ANOMALOUS, "image_f1": NO_ANOMALOUS},
     one_anomalous_image: {"image_auroc": NO_NORMAL, "image_ap": NO_NORMAL},
 }
@@ -105,4 +112,5 @@ def test_a_split_that_lacks_something_has_named_reasons_and_no_zero(evaluated):
     for key, reason in CASES[case].items():
         assert f"* dots, {key}: {reason}" in text
     assert "not defined" in text
+    assert ("| dots | maybe | 1 | 1.000 / " in text) == (case is doubtful_images)
     assert (folder / "gif/dfr-dots-0/demo.gif").stat().st_size > 0

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_pair, as_region, sides, undefined_reason
+from anomaly_lib.evaluation.inputs import as_pair, as_region, as_scores, sides, undefined_reason
 from anomaly_lib.evaluation.metrics import image_auroc
 from anomaly_lib.evaluation.overlap import label_regions, pro_areas
 from anomaly_lib.evaluation.summary import NO_MASKS, checked_pixels
@@ -47,6 +47,28 @@ def by_defect_type(
         values |= _of_pixels(*(None if array is None else array[split] for array in (maps, masks, region)))
         values["recall"] = _recall(scores[own], image_threshold)
         rows.append(_row(entries, values))
+    return rows
+
+
+def against_normals(
+    normal_scores, scores, groups: Sequence[str], *, image_threshold: float | None = None
+) -> list[dict]:
+    """One row for each group of images whose label nobody is sure of: how far they stand out from the normal ones.
+
+    normal_scores (M,) of normal test images, scores (N,) and groups (N,) names. Sorted by name.
+    Keys: defect_type (the group), n_images, image_auroc against the normal images, recall (the share with score >=
+    image_threshold); undefined {key: reason}. ValueError as `image_auroc`, or if there are not N groups.
+    """
+    normal_scores, scores, groups = as_scores(normal_scores), as_scores(scores), np.asarray(groups, dtype=str)
+    if groups.shape != scores.shape:
+        raise ValueError(f"need one group for each image, got {groups.shape} for {scores.shape}")
+    rows = []
+    for name in np.unique(groups).tolist():
+        own = scores[groups == name]
+        labels = np.arange(normal_scores.size + own.size) >= normal_scores.size
+        auroc = undefined_reason(labels) or image_auroc(np.concatenate([normal_scores, own]), labels)
+        values = {"image_auroc": auroc, "recall": _recall(own, image_threshold)}
+        rows.append(_row({"defect_type": name, "n_images": own.size}, values))
     return rows
 
 

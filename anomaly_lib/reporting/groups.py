@@ -11,6 +11,7 @@ from anomaly_lib.reporting.results import NOT_DEFINED, run_key
 from anomaly_lib.reporting.tables import markdown_table
 
 TYPE_COLUMNS = ["defect_type", "n_images", "n_regions", "image_auroc", "pixel_ap", "aupro_030", "recall"]
+UNCERTAIN_COLUMNS = ["defect_type", "n_images", "image_auroc", "recall"]
 SIZE_COLUMNS = ["size", "n_regions", "any_found", "half_found", "mean_overlap", "aupro_030"]
 
 
@@ -25,13 +26,13 @@ def _text(value: object, reason: str | None) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def by_type_table(params: Params, reports: Path) -> str:
+def by_type_table(params: Params, reports: Path, name: str = "defect_types.csv") -> str:
     """Markdown: a row a category and defect type, a column a method: image AUROC, and the share that was found.
 
-    Mean over the seeds that have the number.
+    Mean over the seeds that have the number. ``name`` is the file of each run that is read.
     """
     found = {}
-    for method, row in _runs(params, reports, "defect_types.csv"):
+    for method, row in _runs(params, reports, name):
         place = (row["category"], row["defect_type"], row["n_images"])
         found.setdefault(place, {}).setdefault(method, []).append((row["image_auroc"], row["recall"]))
     return _table(found, ("category", "defect", "images"), params)
@@ -59,6 +60,17 @@ def groups_section(params: Params, reports: Path) -> str:
         "## By size of defect\n\nAUPRO 0.3 of the regions of that size / mean overlap at the calibrated threshold "
         "(number of regions: it differs, as masks are resized to each method's resolution). A dash: none.\n\n"
         f"{by_size_table(params, reports)}"
+    )
+
+
+def uncertain_section(params: Params, reports: Path) -> str:
+    """Images of which the experts were in doubt, by how sure they were; empty where no category has any."""
+    rows = by_type_table(params, reports, "uncertain.csv")
+    if not rows:
+        return ""
+    return (
+        "## Images that the experts were not sure of\n\nThey count in no other table. Image AUROC against the normal "
+        f"test images / share flagged at the calibrated threshold; means over the seeds.\n\n{rows}"
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from anomaly_lib.params import Params, params_hash
 from anomaly_lib.registry import method_class, shown_name
 from anomaly_lib.reporting.decisions import choices, intervals, pairs, promises
-from anomaly_lib.reporting.groups import groups_section
+from anomaly_lib.reporting.groups import groups_section, uncertain_section
 from anomaly_lib.reporting.published import published_section
 from anomaly_lib.reporting.results import METRICS, parts_table, run_key, table
 from anomaly_lib.reporting.tables import markdown_table
@@ -33,8 +33,9 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
     parts = [_header(rows, params, stamp)]
     parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
     parts += [intervals(rows), promises(rows), choices(rows, params, reports), pairs(rows)]
-    parts += [groups_section(params, reports), _score_parts(rows), _reasons(rows), published_section(rows, params)]
-    parts += [_where(rows, params), _pictures(rows)]
+    parts += [groups_section(params, reports), uncertain_section(params, reports), _score_parts(rows)]
+    parts += [_reasons(rows), published_section(rows, params), _where(rows, params)]
+    parts += [_pictures(rows)] if params.gif.in_report else []
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -58,9 +59,12 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
 
 
 def copy_demos(params: Params, reports: Path, target: Path) -> None:
-    """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds."""
+    """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds.
+
+    None of them where ``gif.in_report`` is false.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    for method in params.methods:
+    for method in params.methods if params.gif.in_report else ():
         for category in params.categories:
             source = reports / "gif" / run_key(method, category, params.seeds[0])
             for name in ("demo.gif", "strip.png"):
