@@ -7,6 +7,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.data.images import Problem
@@ -60,6 +61,8 @@ class Inventory:
 
     archive: Path
     limits: Limits
+    target: Path | None = None
+    """Where the members are being written; None while they are only checked."""
     _bytes: int = 0
     _entries: int = 0
     _places: dict[str, Member] = field(default_factory=dict)  # by folded path
@@ -88,7 +91,7 @@ class Inventory:
         self._bytes += member.size
         if self._bytes > self.limits.total_bytes:
             raise self.problem(f"unpacks to more than {self.limits.total_bytes:,} bytes", BY_HAND)
-        if self._bytes > self.most_bytes():
+        if self._bytes > self.most_bytes:
             raise self.bomb()
 
     def _place(self, name: str, member: Member) -> None:
@@ -105,13 +108,15 @@ class Inventory:
         if count > self.limits.members:
             raise self.problem(f"holds more than {self.limits.members:,} files and folders", BY_HAND)
 
+    @cached_property
     def most_bytes(self) -> float:
         """Most bytes that the archive may unpack to for its size."""
         return max(_HARMLESS_BYTES, self.limits.ratio * self.archive.stat().st_size)
 
+    @property
     def most_tar_bytes(self) -> float:
         """Most bytes that it may decompress to if it is a tar, headers included."""
-        return self.most_bytes() + _TAR_HEADER_BYTES * self.limits.members
+        return self.most_bytes + _TAR_HEADER_BYTES * self.limits.members
 
     def exactly(self, member: Member, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The chunks, as long as they can be read and keep to the size that was admitted. Raises InputError."""

@@ -57,12 +57,17 @@ def _admitted(info: tarfile.TarInfo, inventory: Inventory) -> Member:
     if info.type not in (*_FILE_TYPES, tarfile.DIRTYPE):
         raise inventory.refusal(info.name, *_KINDS.get(info.type, ("is neither a file nor a folder",)))
     member = inventory.admit(info.name, info.size, info.isdir())
+    if inventory.target:
+        _refuse_filtered(info, inventory)
+    return member
+
+
+def _refuse_filtered(info: tarfile.TarInfo, inventory: Inventory) -> None:
+    """The second line of defence, which looks at the disk: some milliseconds for a member on a slow one."""
     try:
-        # the second line of defence; below a file there is nothing that could mislead it
-        tarfile.data_filter(info, str(inventory.archive.resolve()))
+        tarfile.data_filter(info, str(inventory.target))
     except tarfile.FilterError as error:
         raise inventory.refusal(info.name, f"is refused by Python's own filter ({error})") from error
-    return member
 
 
 class _Stream:
@@ -73,7 +78,7 @@ class _Stream:
         self._inventory = inventory
         self._buffer = memoryview(b"")
         self._position = 0  # of the buffer's first byte
-        self._most = inventory.most_tar_bytes()
+        self._most = inventory.most_tar_bytes
         self._header_left = _HEADER_BYTES
         self._last = b""
 

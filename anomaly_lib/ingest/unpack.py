@@ -65,7 +65,7 @@ def _write_others(
 ) -> None:
     changed = Problem(archive, "changed while it was unpacked", "wait until it is complete and unpack again")
     total = sum(checked.member.size for checked in contents)
-    again = _reader(archive)(archive, Inventory(archive, limits), lambda _: None)
+    again = _reader(archive)(archive, Inventory(archive, limits, target=root), lambda _: None)
     with _bar("unpack", archive, total) as bar:
         for checked, entry in zip_longest(contents, again):
             if checked is None or entry is None or entry[0] != checked.member:
