@@ -4,7 +4,6 @@ import gzip
 import io
 import lzma
 import os
-import stat
 import struct
 import tarfile
 import warnings
@@ -132,17 +131,19 @@ def end_record(count: int, size: int, offset: int) -> bytes:
     return struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size, offset, 0)
 
 
-def overlapping_zip(file: Path, sizes_lie: bool = False, count: int = 100) -> None:
-    """A full-overlap bomb: many names for one member of 1 MB (in the header: of nothing)."""
-    content = bytes(1_000_000)
+def overlapping_zip(content: bytes, size: int, count: int = 100) -> Callable[[Path], None]:
+    """Writes a zip of many names for one and the same member, which claims a size (full overlap, Fifield 2019)."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     compressed = packer.compress(content) + packer.flush()
     crc = zlib.crc32(content)
-    body = local_header(b"000", compressed, len(content), crc) + compressed
-    names = [b"%03d" % index for index in range(count)]
-    size = 10 if sizes_lie else len(content)
-    directory = b"".join(directory_entry(name, 0, compressed, size, crc) for name in names)
-    file.write_bytes(body + directory + end_record(count, len(directory), len(body)))
+
+    def build(file: Path) -> None:
+        body = local_header(b"000", compressed, size, crc) + compressed
+        names = [b"%03d" % index for index in range(count)]
+        directory = b"".join(directory_entry(name, 0, compressed, size, crc) for name in names)
+        file.write_bytes(body + directory + end_record(count, len(directory), len(body)))
+
+    return build
 
 
 def zip_of_many(count: int, claimed: int) -> Callable[[Path], None]:
@@ -150,11 +151,8 @@ def zip_of_many(count: int, claimed: int) -> Callable[[Path], None]:
 
     def build(file: Path) -> None:
         empty = b"\3\0"
-        body = local_header(b"0000000", empty, 0, 0) + empty
-        template = directory_entry(b"0000000", 0, empty, 0, 0)
-        entries = np.tile(np.frombuffer(template, np.uint8), (count, 1))
-        entries[:, 46:] = _digits(count)
-        directory = entries.tobytes()
+        body = local_header(b"x", empty, 0, 0) + empty
+        directory = directory_entry(b"x", 0, empty, 0, 0) * count
         file.write_bytes(body + directory + end_record(claimed, len(directory), len(body)))
 
     return build
@@ -166,19 +164,15 @@ def tar_of_many(count: int) -> Callable[[Path], None]:
     def build(file: Path) -> None:
         template = tarfile.TarInfo("0000000").tobuf(tarfile.USTAR_FORMAT)[: tarfile.BLOCKSIZE]
         headers = np.tile(np.frombuffer(template, np.uint8), (count, 1))
-        digits = _digits(count)
+        # the names are the numbers up to count
+        numbers = np.arange(count, dtype=np.uint32)[:, None]
+        digits = numbers // 10 ** np.arange(6, -1, -1, dtype=np.uint32) % 10 + ord("0")
         headers[:, :7] = digits
-        base = int(template[148:154], 8) - 7 * ord("0")
-        sums = digits.sum(axis=1, dtype=np.int64) + base
-        headers[:, 148:154] = (sums[:, None] >> np.arange(15, -1, -3)) % 8 + ord("0")
+        sums = digits.sum(axis=1) + int(template[148:154], 8) - 7 * ord("0")
+        headers[:, 148:154] = (sums[:, None] >> np.arange(15, -1, -3, dtype=sums.dtype)) % 8 + ord("0")
         file.write_bytes(headers.tobytes() + bytes(10240))
 
     return build
-
-
-def _digits(count: int) -> np.ndarray:
-    """The numbers up to ``count`` as (count, 7) ASCII digits."""
-    return (np.arange(count)[:, None] // 10 ** np.arange(6, -1, -1) % 10 + ord("0")).astype(np.uint8)
 
 
 def bomb_header(name: str, size: int) -> bytes:
@@ -232,8 +226,3 @@ def sparse_pax(file: Path) -> None:
 def not_a_tar(file: Path) -> None:
     """A compressed photo."""
     file.write_bytes(gzip.compress(b"\x89PNG" + bytes(2000)))
-
-
-DEVICE = stat.S_IFCHR
-LINK = stat.S_IFLNK
-PIPE = stat.S_IFIFO

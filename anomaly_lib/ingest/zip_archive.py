@@ -10,7 +10,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from anomaly_lib.ingest.members import BY_HAND, CHUNK, Inventory, Member, reading
 
 _ENTRY_SIGNATURE = b"PK\1\2"
-_ENTRY_BYTES = 512  # of the directory, for one member: 46, its name and its extra fields
+_ENTRY_BYTES = 1024  # of the directory, for one member: 46, its name and its extra fields
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 # LZMA and bzip2 inside a zip cannot be decompressed in bounded memory by zipfile, and hardly anybody writes them.
