@@ -52,7 +52,7 @@ BAD_NAMES = {
 }
 
 NFC, NFD = (unicodedata.normalize(form, "é/x.png") for form in ("NFC", "NFD"))
-PLAIN = make.tar_with({"name": "evil", "content": b"evil" * 1000})
+PLAIN = make.tar_with({"name": "evil", "content": b"x" * 4000})
 MANY = make.tar_with(*({"name": f"{index}.png", "content": b"x"} for index in range(20)))
 ZIP = make.zip_with("evil")
 
@@ -101,10 +101,9 @@ HOSTILE = {
     "zip, one member, size lies": (make.overlapping_zip(bytes(10**6), 10, count=1), "damaged"),
     "zip, a million empty files": (make.zip_of_many(1_000_000, 1_000_000 % 65536), "more than 100,000 files"),
     "zip, a million that claim to be three": (make.zip_of_many(1_000_000, 3), "more than 100,000 files"),
-    "tar, very many empty files": (make.tar_of_many(100_001), "more than 100,000 files"),
     "zip, bomb": (lambda file: make.make_zip(file, {"bomb": bytes(30_000_000)}), "as a bomb"),
     "tar.xz, bomb": (make.xz_bomb, "as a bomb"),
-    "tar.gz, bomb after the end": (make.gzip_of_tail(2 * 10**9), "as a bomb"),
+    "tar.gz, bomb after the end": (make.gzip_of_tail(2 * 10**8), "as a bomb"),
     "tar, member of 8 EB": (lambda file: file.write_bytes(make.bomb_header("x", 2**62)), "more than 4,000,000,000"),
     "tar, negative size": (lambda file: file.write_bytes(make.bomb_header("x", -512) * 9), "impossible size"),
     "tar, negative PAX size": (make.tar_with({"name": "x", "pax_headers": {"size": "-512"}}), "impossible size"),
@@ -175,6 +174,11 @@ def test_truncated_archives_are_refused(tmp_path, name, share):
 def test_limits_hold_for_every_format(tmp_path, name, limits, reason):
     FORMATS[name](tmp_path / "archive", make.photos(40))
     assert_refused(tmp_path / "archive", tmp_path / "target", reason, **limits)
+
+
+def test_a_tar_of_a_million_empty_files_is_refused(tmp_path):
+    make.tar_of_many(tmp_path / "many")
+    assert_refused(tmp_path / "many", tmp_path / "target", "more than 5,000 files", members=5_000)
 
 
 @pytest.mark.parametrize("name", FORMATS)

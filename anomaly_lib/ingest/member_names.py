@@ -19,7 +19,7 @@ def why_refused(name: str, path_length: int, depth: int) -> str | None:
     """Why a member may not be called so, or None; ``path_length`` in characters, ``depth`` in folders and file."""
     if len(name) > path_length:
         return f"has a path of more than {path_length} characters"
-    for character in name:
+    for character in "" if name.isprintable() else name:
         if reason := _FORBIDDEN_CATEGORIES.get(unicodedata.category(character)):
             return reason
     if name.startswith("/"):
