@@ -76,17 +76,18 @@ def mask_item(category: str, defect: str, image_stem: str, masks: Iterable[Path]
     return Item(PurePosixPath(category, "ground_truth", defect, f"{image_stem}_mask{suffix}"), masks)
 
 
-def count_by_split(items: Iterable[Item], inside: int = 1) -> dict[str, dict[str, int]]:
-    """Numbers of files: {category: {"train": normals, "test good": ..., "test anomalous": ..., "masks": ...}}.
+def count_by_split(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    """Numbers of files: {category: {"train": ..., "test good": ..., "test anomalous": ..., "masks": ...}}.
 
-    ``inside`` is the depth of the split's folder: 1 below a category, 0 where the target is the category itself.
+    The category is "" where the target is the category itself, and "images" counts what is in no split.
     """
     counts: dict[str, dict[str, int]] = {}
     for item in items:
-        *above, split, group, _ = item.place.parts
-        category = above[0] if inside else ""
-        key = {"train": "train", "ground_truth": "masks"}.get(split, f"{split} {group}" if group == GOOD else split)
-        key = "test anomalous" if key == "test" else key
-        row = counts.setdefault(category, {})
+        *above, group, _ = item.place.parts
+        split = above[-1] if above else ""
+        key = {"": "images", "train": "train", "ground_truth": "masks"}.get(split, split)
+        if split == "test":
+            key = "test good" if group == GOOD else "test anomalous"
+        row = counts.setdefault(above[0] if len(above) > 1 else "", {})
         row[key] = row.get(key, 0) + 1
     return counts
