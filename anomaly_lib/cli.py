@@ -92,7 +92,16 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
         command.add_argument("data", type=Path, metavar="DIR", help="folder of categories in MVTec shape")
         command.add_argument("--category", action="append", metavar="C", help="only this one; may be repeated")
         command.set_defaults(run=run)
+    _add_ingest(commands)
     _add_copies(commands)
+
+
+def _add_ingest(commands) -> None:
+    from anomaly_lib.ingest.command import add_arguments
+
+    command = commands.add_parser("ingest", help="a public data set or your own photos, as a folder under data/")
+    add_arguments(command)
+    command.set_defaults(run=_data_ingest)
 
 
 def _add_copies(commands) -> None:
@@ -227,6 +236,12 @@ def _data_validate(options: argparse.Namespace) -> int:
     if not problems:
         print(f"{options.data}: no problem found")
     return 2 if problems else 0
+
+
+def _data_ingest(options: argparse.Namespace) -> int:
+    from anomaly_lib.ingest.command import run
+
+    return run(options)
 
 
 def _data_align(options: argparse.Namespace) -> int:

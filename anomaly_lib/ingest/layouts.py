@@ -1,0 +1,104 @@
+"""The layouts that can be ingested, an entry each: how one is called and recognised, who reads it, what is published.
+
+The published counts are those whose source is known: MVTec AD, Bergmann et al., IJCV 2021; VisA, the README of its
+authors; BTAD, Mishra et al., ISIE 2021; DTD, Cimpoi et al., CVPR 2014; ELPV, the page of its package. Where there is
+none, nothing is checked and the command says so.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anomaly_lib.ingest import dtd, elpv, mvtec, photos, visa
+from anomaly_lib.ingest.plan import Plan, Request
+
+NON_COMMERCIAL = "CC BY-NC-SA 4.0: not for commercial use; share alike"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One layout. ``holds`` says whether a folder is one of those that ``plan`` takes a list of."""
+
+    title: str
+    output: str
+    """Default target."""
+    holds: Callable[[Path], bool]
+    plan: Callable[[list[Path], Request], Plan]
+    licence: str
+    published: Mapping[str, int] = field(default_factory=dict)
+    """Totals of ``counts.TOTALS``; empty where no source is known."""
+    default_source: Callable[[], Path] | None = None
+    """Where the data is when no source is named."""
+    next_step: str = "set 'data: {target}' and the categories in a profile's params.yaml"
+
+
+LAYOUTS = {
+    "mvtec": Layout(
+        title="MVTec AD",
+        output="data/mvtec",
+        holds=mvtec.is_mvtec_ad,
+        plan=mvtec.plan_mvtec_ad,
+        licence=NON_COMMERCIAL,
+        published={"train": 3629, "test": 1725, "masks": 1258},
+        next_step="dvc repro profiles/paper/dvc.yaml",
+    ),
+    "mvtec_ad_2": Layout(
+        title="MVTec AD 2",
+        output="data/mvtec_ad_2",
+        holds=mvtec.is_mvtec_ad_2,
+        plan=mvtec.plan_mvtec_ad_2,
+        licence=NON_COMMERCIAL,
+    ),
+    "mvtec_loco": Layout(
+        title="MVTec LOCO AD",
+        output="data/mvtec_loco",
+        holds=mvtec.is_mvtec_loco,
+        plan=mvtec.plan_mvtec_loco,
+        licence=NON_COMMERCIAL,
+    ),
+    "visa": Layout(
+        title="VisA",
+        output="data/visa",
+        holds=visa.is_visa,
+        plan=visa.plan_visa,
+        licence="CC BY 4.0",
+        published={"images": 10821, "normal": 9621, "anomalous": 1200},
+        next_step="dvc repro profiles/visa/dvc.yaml",
+    ),
+    "btad": Layout(
+        title="BTAD",
+        output="data/btad",
+        holds=mvtec.is_btad,
+        plan=mvtec.plan_btad,
+        licence="as its authors say; read it before you use the images",
+        published={"images": 2830},
+        next_step="dvc repro profiles/btad/dvc.yaml",
+    ),
+    "dtd": Layout(
+        title="DTD (textures)",
+        output="data/dtd",
+        holds=dtd.is_dtd,
+        plan=dtd.plan_dtd,
+        licence="for research; read its page before you use the images",
+        published={"images": 5640, "folders": 47},
+        next_step="set 'textures: {target}' in a profile's params.yaml",
+    ),
+    "elpv": Layout(
+        title="ELPV solar cells",
+        output="data/elpv",
+        holds=elpv.is_elpv,
+        plan=elpv.plan_elpv,
+        licence=NON_COMMERCIAL,
+        published={"images": 2624},
+        default_source=elpv.package_folder,
+        next_step="dvc repro profiles/elpv/dvc.yaml",
+    ),
+    "folder": Layout(
+        title="photos of your own",
+        output="data/own",
+        holds=lambda folder: False,
+        plan=photos.plan_photos,
+        licence="yours",
+        next_step="copy profiles/own, name the category there, and dvc repro profiles/own/dvc.yaml",
+    ),
+}

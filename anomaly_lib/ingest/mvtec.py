@@ -1,0 +1,115 @@
+"""Layouts with a folder a category: MVTec AD, MVTec AD 2, MVTec LOCO AD and BTAD.
+
+They differ in the names of folders and in how a mask finds its image; each function here turns one into the same plan.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from anomaly_lib.data.folder import GOOD, Listing, find_mask, list_folder
+from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
+
+VALIDATION_PREFIX = "validation_"
+"""Normal images of a validation split join ``train/good``; their numbers start at 000 again."""
+_VALIDATION_NOTE = (
+    f"validation/good is in train/good, its names begin with {VALIDATION_PREFIX}: thresholds come from a share of "
+    "train/good that is held out (split.held_out)"
+)
+
+
+def is_mvtec_ad(folder: Path) -> bool:
+    """MVTec AD; also what ``data ingest`` writes."""
+    return (folder / "train" / GOOD).is_dir() and (folder / "test").is_dir() and not (folder / "validation").is_dir()
+
+
+def is_mvtec_ad_2(folder: Path) -> bool:
+    """MVTec AD 2: the only one with a public and private test sets."""
+    return (folder / "train" / GOOD).is_dir() and (folder / "test_public").is_dir()
+
+
+def is_mvtec_loco(folder: Path) -> bool:
+    """MVTec LOCO AD: a validation split, and a test split by kinds of anomaly."""
+    return (folder / "validation" / GOOD).is_dir() and (folder / "test").is_dir()
+
+
+def is_btad(folder: Path) -> bool:
+    """BTAD: "ok" instead of "good"."""
+    return (folder / "train" / "ok").is_dir() and (folder / "test").is_dir()
+
+
+def plan_mvtec_ad(folders: list[Path], request: Request) -> Plan:
+    """As it is: the layout is MVTec AD's."""
+    return Plan(tuple(item for folder in folders for item in _plain(folder)))
+
+
+def plan_mvtec_loco(folders: list[Path], request: Request) -> Plan:
+    """Masks of an image lie in a folder of its name, one a defect: they become one."""
+    items = [item for folder in folders for item in (*_plain(folder), *_validation(folder))]
+    notes = (
+        _VALIDATION_NOTE,
+        "an image's masks are one mask now: sPRO, which needs them apart, cannot be computed",
+    )
+    return Plan(tuple(items), notes)
+
+
+def plan_mvtec_ad_2(folders: list[Path], request: Request) -> Plan:
+    """Only the public test set has labels."""
+    items: list[Item] = []
+    for folder in folders:
+        public = folder / "test_public"
+        items += [*_train(folder), *_validation(folder)]
+        for group in list_folder(public, folder).folders:
+            if group.name != "ground_truth":
+                items += _test_group(folder, group, public / "ground_truth" / group.name)
+    private = sorted({path.name for folder in folders for path in folder.glob("test_private*")})
+    left_out = f"left out, as they have no labels: {', '.join(private)}" if private else "private test sets: none here"
+    return Plan(tuple(items), (_VALIDATION_NOTE, left_out))
+
+
+def plan_btad(folders: list[Path], request: Request) -> Plan:
+    """``ok`` becomes ``good``; the type of defect stays ``ko``. A mask has its image's name, with any suffix."""
+    items: list[Item] = []
+    for folder in folders:
+        items += [image_item(folder.name, "train", GOOD, image) for image in _images(folder / "train/ok")]
+        items += [image_item(folder.name, "test", GOOD, image) for image in _images(folder / "test/ok")]
+        items += _test_group(folder, folder / "test/ko", folder / "ground_truth/ko")
+    return Plan(tuple(items))
+
+
+def _plain(folder: Path) -> Iterator[Item]:
+    yield from _train(folder)
+    for group in list_folder(folder / "test", folder).folders:
+        yield from _test_group(folder, group, folder / "ground_truth" / group.name)
+
+
+def _train(folder: Path) -> Iterator[Item]:
+    for image in _images(folder / "train" / GOOD):
+        yield image_item(folder.name, "train", GOOD, image)
+
+
+def _validation(folder: Path) -> Iterator[Item]:
+    for image in _images(folder / "validation" / GOOD):
+        yield image_item(folder.name, "train", GOOD, image, f"{VALIDATION_PREFIX}{image.name}")
+
+
+def _test_group(folder: Path, group: Path, truth: Path) -> Iterator[Item]:
+    """Images of one folder of the test split, and their masks: a file each, or a folder of files each."""
+    masks = _listing(truth)
+    by_stem = {mask.stem: mask for mask in masks.images}
+    by_folder = {inside.name: _images(inside) for inside in masks.folders}
+    for image in _images(group):
+        yield image_item(folder.name, "test", group.name, image)
+        if group.name == GOOD:
+            continue
+        one = find_mask(image, by_stem)
+        found = [one] if one else by_folder.get(image.stem, [])
+        if found:
+            yield mask_item(folder.name, group.name, image.stem, found)
+
+
+def _images(folder: Path) -> list[Path]:
+    return list(_listing(folder).images)
+
+
+def _listing(folder: Path) -> Listing:
+    return list_folder(folder, folder)

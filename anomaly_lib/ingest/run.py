@@ -1,0 +1,89 @@
+"""The ingest from beginning to end."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.ingest.counts import count_lines, differences
+from anomaly_lib.ingest.find import find_layout
+from anomaly_lib.ingest.guard import guard_store
+from anomaly_lib.ingest.layouts import LAYOUTS, Layout
+from anomaly_lib.ingest.plan import Plan, Request
+from anomaly_lib.ingest.sources import fingerprint, opened
+from anomaly_lib.ingest.write import HIDDEN, finish, is_finished, partial_folder, write_plan
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an ingest did."""
+
+    target: Path
+    was_there: bool
+    """Whether the same ingest had been done before."""
+    lines: tuple[str, ...] = ()
+    """Counts and notes."""
+    guarded: bool = False
+    """Whether ``data.dvc`` was turned away from the store inside the repository."""
+
+
+def ingest(request: Request, output: Path | None = None, progress: bool = True) -> Outcome:
+    """Bring what was asked for into ``output`` (by default the layout's), whole or not at all.
+
+    Photos of one's own become the category ``output``/name. Raises InputError for a source that is not of the layout,
+    a target that is taken, too little room, and files that cannot be read. Interrupted, it leaves a hidden folder
+    beside the target, from which the same call goes on.
+    """
+    layout = LAYOUTS[request.layout]
+    sources = _sources(request, layout)
+    target = (output or Path(layout.output)).absolute() / (request.name or "")
+    record = request.settings() | {"sources": [fingerprint(source) for source in sources]}
+    guarded = guard_store(target)
+    if is_finished(target, record):
+        return Outcome(target, was_there=True, guarded=guarded)
+    own = target.with_name(f"{HIDDEN}{target.name}-unpacked")
+    with partial_folder(target, record) as folder:
+        plan = _plan(request, layout, sources, own)
+        found = differences(plan.items, layout.published, bool(request.categories))
+        lines = (*count_lines(plan.items), *found, *plan.notes)
+        write_plan(plan, folder, _about(layout, lines), own, progress)
+        finish(folder, target)
+    shutil.rmtree(own, ignore_errors=True)
+    return Outcome(target, was_there=False, lines=lines, guarded=guarded)
+
+
+def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
+    """What is read, after the first look at what was asked for."""
+    photos = request.layout == "folder"
+    if photos and (request.sources or request.categories):
+        raise InputError("'data ingest folder' takes --good, --bad and --masks instead of a source and --category")
+    if photos and not (request.good and request.name):
+        raise InputError("which photos? give --good with a folder, and --name for the category")
+    if photos and request.masks and not request.bad:
+        raise InputError("--masks needs --bad: masks say where the defects of bad photos are")
+    if not photos and any((request.good, request.bad, request.masks, request.name)):
+        raise InputError(f"--good, --bad, --masks and --name are for 'data ingest folder', not for {request.layout}")
+    if photos and (Path(request.name).name != request.name or request.name.startswith(".")):
+        raise InputError(f"--name {request.name}: a name of letters and digits, not a path, is needed")
+    sources = request.folders() or ((layout.default_source(),) if layout.default_source else ())
+    if not sources:
+        raise InputError(f"which files? name the folder or archive of {layout.title} after '{request.layout}'")
+    return sources
+
+
+def _plan(request: Request, layout: Layout, sources: tuple[Path, ...], own: Path) -> Plan:
+    folders = [] if request.layout == "folder" else find_layout(request.layout, opened(sources, own))
+    plan = layout.plan(folders, request).checked()
+    there = sorted({item.place.parts[0] for item in plan.items})
+    for name in request.categories:
+        if name not in there:
+            raise InputError(f"the source has no category '{name}'; it has: {', '.join(there)}")
+    if not request.categories:
+        return plan
+    return Plan(tuple(item for item in plan.items if item.place.parts[0] in request.categories), plan.notes)
+
+
+def _about(layout: Layout, lines: tuple[str, ...]) -> str:
+    """The text that lies beside the data."""
+    head = f"# {layout.title}\n\nWritten by `python -m anomaly_lib data ingest`.\n\nLicence: {layout.licence}.\n\n"
+    return head + "".join(f"* {line}\n" for line in lines)

@@ -1,0 +1,173 @@
+"""Carry out a plan so that an interruption costs nothing and nobody ever finds half of a result.
+
+Files go into ``.ingest-NAME`` beside the target, each under a temporary name first; the folder is renamed at the end.
+What lies there under its final name is complete, so that the same command goes on where it stopped.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from anomaly_lib.data.images import Problem, read_mask
+from anomaly_lib.errors import InputError
+from anomaly_lib.files import replacing
+from anomaly_lib.ingest.plan import Item, Plan
+from anomaly_lib.progress import progress_bar
+
+RECORD = "ingest.json"
+ABOUT = "README.md"
+HIDDEN = ".ingest-"
+"""Unfinished work begins with this; ``.dvcignore`` knows it."""
+RESERVE = 50_000_000
+"""Bytes that stay free: a disk filled to the brim stops everything else too."""
+
+
+def is_finished(target: Path, record: dict) -> bool:
+    """Whether the target is there, from the same ingest.
+
+    Raises InputError for one that is there from another, or that no ingest made. An empty folder counts as absent.
+    """
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return False
+    if _read_record(target) == record:
+        return True
+    origin = "from another ingest or another source" if (target / RECORD).is_file() else "and no ingest made it"
+    raise InputError(Problem(target, f"already exists, {origin}", "remove it or name another folder with --output"))
+
+
+@contextmanager
+def partial_folder(target: Path, record: dict) -> Iterator[Path]:
+    """The hidden folder of an unfinished ingest, ours alone; it stays when the block fails.
+
+    One that another ingest left is emptied first. Raises InputError when another process works on it, or when it
+    cannot be made.
+    """
+    folder = target.with_name(f"{HIDDEN}{target.name}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(Problem(target, f"cannot be made ({error.strerror})", "name another folder")) from error
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                Problem(target, "another process is ingesting it", "wait until that one is done")
+            ) from error
+        if _read_record(folder) != record:
+            _remove_content(folder)
+            with replacing(folder / RECORD) as temporary:
+                temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        yield folder
+    finally:
+        os.close(handle)
+
+
+def write_plan(plan: Plan, folder: Path, about: str, own: Path, progress: bool = True) -> None:
+    """Write what is missing of the plan into the partial folder, and remove what does not belong to it.
+
+    Sources inside ``own`` are ours and are linked instead of copied, where the disk can. Raises InputError for a
+    source that cannot be read, and for too little room; what is written stays, for the next run.
+    """
+    missing = [item for item in plan.items if not _is_complete(item, folder)]
+    check_room(folder, sum(_bytes_to_write(item, own) for item in missing))
+    done = len(plan.items) - len(missing)
+    with progress_bar(description="ingest", total=len(plan.items), initial=done, unit="file", show=progress) as bar:
+        for item in missing:
+            _write(item, folder, own)
+            bar.update()
+    with replacing(folder / ABOUT) as temporary:
+        temporary.write_text(about, encoding="utf-8")
+    _remove_strangers(folder, {*(item.place.as_posix() for item in plan.items), RECORD, ABOUT})
+
+
+def finish(folder: Path, target: Path) -> None:
+    """The partial folder becomes the target, which is absent or an empty folder."""
+    if target.is_dir():
+        target.rmdir()
+    folder.rename(target)
+
+
+def check_room(folder: Path, need: int) -> None:
+    """Raise InputError unless ``need`` bytes and a reserve are free on the folder's disk."""
+    existing = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
+    if need and need + RESERVE > free:
+        message = f"{need / 1e9:.3g} GB have to be written, and {free / 1e9:.3g} GB are free"
+        raise InputError(Problem(folder, message, "free some space, or name a folder on another disk with --output"))
+
+
+def _write(item: Item, folder: Path, own: Path) -> None:
+    source = item.sources[0]
+    try:
+        with replacing(folder / item.place) as temporary:
+            if len(item.sources) > 1:
+                _write_union(item.sources, temporary)
+            elif not (source.is_relative_to(own) and _linked(source, temporary)):
+                shutil.copyfile(source, temporary)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "what is written stays: free some space and run the command again"
+            raise InputError(Problem(folder / item.place, "the disk is full", remedy)) from error
+        raise InputError(Problem(source, f"cannot be copied ({error.strerror})", "check both disks")) from error
+
+
+def _linked(source: Path, target: Path) -> bool:
+    target.unlink(missing_ok=True)  # left by an interrupted run
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+def _write_union(masks: tuple[Path, ...], target: Path) -> None:
+    arrays = [read_mask(mask) for mask in masks]
+    for mask, array in zip(masks, arrays, strict=True):
+        if array.shape != arrays[0].shape:
+            raise InputError(Problem(mask, f"has another size than {masks[0]}", "masks of one image need one size"))
+    Image.fromarray(np.logical_or.reduce(arrays).astype(np.uint8) * 255).save(target, "PNG")
+
+
+def _is_complete(item: Item, folder: Path) -> bool:
+    """A file under its final name was written whole; the size still tells after a power cut."""
+    try:
+        size = (folder / item.place).stat().st_size
+        return size == item.sources[0].stat().st_size if len(item.sources) == 1 else size > 0
+    except OSError:
+        return False
+
+
+def _bytes_to_write(item: Item, own: Path) -> int:
+    return sum(source.stat().st_size for source in item.sources if not source.is_relative_to(own))
+
+
+def _read_record(folder: Path) -> dict | None:
+    try:
+        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _remove_content(folder: Path) -> None:
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _remove_strangers(folder: Path, wanted: set[str]) -> None:
+    """Files that are not of the plan, and folders that are empty after that: temporary ones of an interrupted run."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # files before their folders
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in wanted:
+            path.unlink()
