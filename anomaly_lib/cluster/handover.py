@@ -31,22 +31,21 @@ def all_needs(names: Iterable[str]) -> tuple[dict[str, Needs], list[str]]:
     from dvc.repo import Repo
 
     with Repo() as repo:
-        root = Path(repo.root_dir)
-        outputs = {Path(out.fs_path): out for out in repo.index.outs}
+        root = f"{repo.root_dir}/"
+        outputs = {out.fs_path.removeprefix(root): out for out in repo.index.outs}
         stages = {stage.addressing: stage for stage in repo.index.stages}
-        return {name: _needs(stages[name], outputs, root) for name in names}, [
-            path.relative_to(root).as_posix() for path in outputs if path.is_relative_to(root)
-        ]
+        return {name: _needs(stages[name], outputs, root) for name in names}, list(outputs)
 
 
-def _needs(stage, outputs: dict, root: Path) -> Needs:
+def _needs(stage, outputs: dict, root: str) -> Needs:
     at_home = not all(out.use_cache for out in stage.outs)
     made_by, paths, data = set(), set(), set()
-    for path in (Path(dependency.fs_path) for dependency in stage.deps):
+    for path in (dependency.fs_path.removeprefix(root) for dependency in stage.deps):
         for output, out in outputs.items():
-            if not (path.is_relative_to(output) or output.is_relative_to(path)):
+            # the output itself, a file in it, or a folder of several outputs
+            if not f"{path}/".startswith(f"{output}/") and not f"{output}/".startswith(f"{path}/"):
                 continue
-            target = max(path, output, key=lambda p: len(p.parts)).relative_to(root).as_posix()
+            target = max(path, output, key=len)
             if out.stage.is_data_source:
                 data.add(target)
             else:

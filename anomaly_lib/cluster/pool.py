@@ -6,7 +6,7 @@ import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
@@ -28,7 +28,7 @@ from anomaly_lib.cluster.worker import (
     Order,
     Place,
     Result,
-    inspect,
+    inspect_clone,
     log_file,
     run_on_worker,
     run_stage,
@@ -158,12 +158,14 @@ def open_pool(
 
     Raises InputError when the scheduler does not answer, or when results of a worker would not be those of this clone.
     """
-    with _connected(scheduler) if scheduler else _local(jobs, workers) as client, _marked() as token:
-        pool = Pool(client, say)
+    with ExitStack() as stack:
+        client = stack.enter_context(_connected(scheduler) if scheduler else _local(jobs, workers))
         if scheduler:
-            pool = _pool_of_workers(client, say, token, names=names)
+            pool = _pool_of_workers(client, say, stack.enter_context(_marked()), names=names)
         elif workers:
-            pool = _pool_of_workers(client, say, token, devices=gpus())
+            pool = _pool_of_workers(client, say, stack.enter_context(_marked()), devices=gpus())
+        else:
+            pool = Pool(client, say)
         try:
             yield pool
         finally:
@@ -241,7 +243,7 @@ def _pool_of_workers(
 
 def _inspected(client, order: Order) -> dict[str, Place]:
     """{address: place} of all workers there are. Raises InputError for the first that is not fit."""
-    places = client.run(inspect, order, on_error="return")
+    places = client.run(inspect_clone, order, on_error="return")
     for worker, place in places.items():
         if isinstance(place, BaseException):
             raise InputError(f"worker {worker} is not fit: {place}")

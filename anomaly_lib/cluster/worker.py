@@ -62,7 +62,7 @@ def log_file(name: str) -> Path:
     return LOGS / f"{name.replace('/', '-').replace(':', '-')}.log"
 
 
-def inspect(order: Order) -> Place:
+def inspect_clone(order: Order) -> Place:
     """Look at this worker's clone. Raises InputError, saying why, when its results would not be those of the order."""
     root = project_root()
     if (root / ".dvc/tmp" / order.token).is_file():
@@ -91,7 +91,7 @@ def run_on_worker(order: Order, name: str, needs: Needs, entries: dict[str, dict
     if order.devices and isinstance(worker.name, int):
         environment["CUDA_VISIBLE_DEVICES"] = order.devices[worker.name % len(order.devices)]
     try:
-        place = inspect(order)
+        place = inspect_clone(order)
     except InputError as error:
         return Result("failed", shares="unfit", log=f"refused: {error}\n")
     if place.shares == "clone":
