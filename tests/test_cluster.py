@@ -28,7 +28,8 @@ SLOW = "test -e build/go || {{ echo $$ > build/pid; sleep 100; }}; "
 SERVER = """
 import sys
 from distributed import LocalCluster
-with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+how = {"processes": False, "protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+with LocalCluster(n_workers=1, threads_per_worker=1, **how) as cluster:
     print(cluster.scheduler_address, flush=True)
     sys.stdin.read()
 """
@@ -122,7 +123,7 @@ def clone(repository):
     stages = {name: STAGES[name] | {"cmd": where + STAGES[name]["cmd"]} for name in ("first", "left")}
     report = {"cmd": where + "cp left.txt report.txt", "deps": ["left.txt"], "outs": [{"report.txt": {"cache": False}}]}
     write_stages(stages | {"report": report})
-    (repository / ".gitignore").write_text("/first.txt\n/left.txt\n")
+    (repository / ".gitignore").write_text("/build\n/first.txt\n/left.txt\n")
     commit(repository)
     folder = repository.with_name("clone")
     subprocess.run(["git", "clone", "-q", str(repository), str(folder)], check=True)
