@@ -28,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     fanout = commands.add_parser("fanout", help="run a profile's pipeline, independent stages side by side")
     fanout.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     fanout.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: the number of cores")
+    fanout.add_argument("--workers", type=_positive, metavar="N", help="worker processes instead, one a GPU")
+    fanout.add_argument("--scheduler", metavar="ADDRESS", help="workers of a Dask scheduler; see docs/cluster.md")
     fanout.set_defaults(run=_fanout)
     times = commands.add_parser("times", help="training times, latency and sizes of a profile's models, as a table")
     times.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
@@ -155,7 +157,9 @@ def _fanout(options: argparse.Namespace) -> int:
     from anomaly_lib.ingest.ready import require_data
 
     require_data(_profile_params(options.profile))
-    return 1 if fanout(options.profile, options.jobs) else 0
+    if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
+        raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
+    return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0
 
 
 def _times(options: argparse.Namespace) -> int:
