@@ -63,7 +63,7 @@ def hand_losses(image: Tensor, field: Tensor) -> tuple[dict[str, float], Tensor,
 
 
 def deform_figure(image: Tensor, shift: float = 0.0, bend: float = 0.0, jitter: float = 0.0) -> Figure:
-    """Where the places of the new picture are read, the new picture, warped back, the flow, the losses; image (3, S, S).
+    """Where the places of the new picture are read, the new picture, warped back, flow and losses; image (3, S, S).
 
     The flow's hue is the direction, its saturation the length; white is no motion.
     """
