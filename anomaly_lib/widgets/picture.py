@@ -46,7 +46,7 @@ class BusySign(ipywidgets.HTML):
     @contextmanager
     def on(self, words: str = WORDS) -> Iterator[None]:
         """Shown inside the block, and gone after it, however it ends."""
-        self.value = f'<span class="anomaly-busy" role="status">⏳ {html.escape(words)}</span>'
+        self.value = f'<span class="anomaly-busy" role="status">{html.escape(words)}</span>'
         try:
             yield
         finally:

@@ -10,7 +10,7 @@ PROJECTOR_DPI = 140
 LARGE = """<style>
 body.jp-Notebook { --jp-widgets-font-size: 20px; --jp-widgets-inline-height: 40px; --jp-content-font-size1: 20px;
   --jp-widgets-inline-width: 430px; --jp-widgets-inline-width-short: 200px; --jp-widgets-inline-label-width: 130px; }
-body.jp-Notebook .jp-RenderedHTMLCommon { font-size: 22px; }
+body.jp-Notebook .jp-RenderedHTMLCommon, body.jp-Notebook .jp-RenderedHTMLCommon table { font-size: 22px; }
 body.jp-Notebook .widget-html-content img { width: 100%; max-width: 1500px; }
 body.jp-Notebook .widget-html, body.jp-Notebook .widget-html-content { height: auto; line-height: 1.4; }
 body.jp-Notebook .anomaly-panel { width: 22em; }

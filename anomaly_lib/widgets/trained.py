@@ -111,6 +111,6 @@ class Offer(ipywidgets.VBox):
     def _told(self) -> Listener:
         def tell(description: str, done: float, total: float | None) -> None:
             self.bar.value = done / total if total else 0
-            self.state.value = f'<span role="status">⏳ {html.escape(description)}</span>'
+            self.state.value = f'<span role="status">{html.escape(description)}</span>'
 
         return tell
