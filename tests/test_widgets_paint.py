@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomaly_lib.data import load_category, read_rgb
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.methods.checkpoints import save_model
 from anomaly_lib.params import load_params
@@ -17,7 +18,7 @@ from anomaly_lib.widgets.brush import Brush
 from anomaly_lib.widgets.looks import look, map_picture
 from anomaly_lib.widgets.paint import COLOURS, Panel, paint_and_look, paint_figure, paint_studio, part_photo
 from anomaly_lib.widgets.strokes import Stroke, paint, stroke_of
-from anomaly_lib.widgets.trained import Offer, found_models, quick_dfr
+from anomaly_lib.widgets.trained import Offer, found_models, normal_score, quick_dfr, split_of
 from tests.conftest import TINY_SETTINGS
 
 GREY = np.full((40, 80, 3), 100, np.uint8)
@@ -114,8 +115,9 @@ def test_a_bar_that_is_told_writes_nothing(capfd):
 
 def test_a_painted_defect_raises_score_and_map_where_it_is(profile, model):
     photo = part_photo(profile, "dots")
-    (before,), (after,) = (paint_and_look(photo, strokes, [model]) for strokes in ([], [bright_square()]))
+    (before,), (after,) = (paint_and_look(profile, photo, strokes, [model]) for strokes in ([], [bright_square()]))
     assert after.score > 2 * before.score
+    assert abs(before.share) < 2 < after.share
     assert after.decision == "anomalous"
     row, column = np.unravel_index(after.shown.argmax(), after.shown.shape)
     assert abs(row - 33) < 10
@@ -123,9 +125,11 @@ def test_a_painted_defect_raises_score_and_map_where_it_is(profile, model):
 
 
 def test_the_map_is_on_the_fixed_scale(profile, model):
-    answer = look(model, part_photo(profile, "dots"))
-    picture = paint(part_photo(profile, "dots"), [])
-    assert answer.shown == pytest.approx(look(model, picture).shown)
+    held_out = split_of(profile, load_category(profile.data, "dots"), 0)[1]
+    middle = np.median([look(model, read_rgb(sample.path), 0.0).score for sample in held_out])
+    assert normal_score(profile, model) == pytest.approx(middle, rel=1e-4)
+    answer = look(model, part_photo(profile, "dots"), zero=1.0)
+    assert answer.share == pytest.approx((answer.score - 1) / (answer.threshold - 1))
     one, zero = model.thresholds["pixel"], model.thresholds["pixel_median"]
     assert on_fixed_scale(np.array([zero, one]), model.thresholds).tolist() == [0, 1]
     assert answer.decision == ("anomalous" if is_anomalous([answer.score], answer.threshold)[0] else "normal")
@@ -143,9 +147,11 @@ def test_the_maps_picture_borders_what_is_above_the_threshold():
 
 def test_the_figure_says_what_each_method_decides(profile, model):
     photo, strokes = part_photo(profile, "dots"), [bright_square()]
-    titles = [axis.get_title() for axis in paint_figure(photo, strokes, paint_and_look(photo, strokes, [model])).axes]
+    titles = [
+        axis.get_title() for axis in paint_figure(photo, strokes, paint_and_look(profile, photo, strokes, [model])).axes
+    ]
     assert titles[0] == "painted, 1 strokes"
-    assert re.match(r"DFR: anomalous\nscore [\d.]+ × threshold", titles[1])
+    assert re.match(r"DFR: anomalous\nscore [\d.]+, threshold 1", titles[1])
 
 
 def test_strokes_move_the_panels_and_undo_clear_and_reset_take_them_back(trained_profile):

@@ -135,6 +135,11 @@ def test_all_five_views_move_with_the_threshold(scored, split):
     assert (missed, false_alarms) == (np.sum(scored[0][scored[1]] < 1), np.sum(scored[0][~scored[1]] >= 1))
 
 
+def test_the_pixel_threshold_stands_where_the_image_threshold_stands(scored):
+    whole = Scored(*scored, -1.0, pixel_threshold=5.0, zeros=(-3.0, 1.0))  # scores may be negative
+    assert [whole.pixel_at(value) for value in (-3.0, -1.0, 1.0)] == [1.0, 5.0, 9.0]
+
+
 def test_without_maps_the_figure_says_so(scored):
     assert decision_figure(Scored(*scored, 0.5), 0.5).axes[4].texts[0].get_text() == "no maps, or no masks"
 

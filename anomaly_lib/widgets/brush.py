@@ -13,7 +13,10 @@ STYLE = """
 .anomaly-brush { max-width: 26em; }
 .anomaly-brush canvas { width: 100%; touch-action: none; cursor: none; border: 2px solid transparent; }
 .anomaly-brush canvas:focus-visible { border-color: #0072b2; outline: none; }
+.anomaly-panel { width: 17em; }
 .anomaly-panel img { width: 100%; }
+.anomaly-bar { height: 0.6em; background: linear-gradient(to right, #ddd 49.5%, black 49.5% 50.5%, #ddd 50.5%); }
+.anomaly-bar div { height: 100%; opacity: 0.8; }
 .anomaly-brush p { margin: 0.2em 0; font-size: 0.85em; }
 """
 

@@ -51,8 +51,8 @@ def threshold_demo(params: Params, method: str, category: str) -> ipywidgets.VBo
 
     def build(model: TrainedModel) -> ipywidgets.Widget:
         scored = scored_split(params, model)
-        further = {"pixels": scored.pixels, "pixel_threshold": scored.pixel_threshold, "unseen": scored.unseen}
-        return threshold_studio(*scored.pair, scored.threshold, **further)
+        names = ("pixels", "pixel_threshold", "unseen", "zeros")
+        return threshold_studio(*scored.pair, scored.threshold, **{name: getattr(scored, name) for name in names})
 
     return with_a_model(params, method, category, build)
 

@@ -25,8 +25,15 @@ class Look:
     """(S, S) the anomaly map; 0 is the median normal pixel, 1 the pixel threshold."""
     score: float
     threshold: float
+    zero: float
+    """The median score of held-out normal images."""
     seconds: float
     """From the pixels to the map."""
+
+    @property
+    def share(self) -> float:
+        """The score on the fixed scale: 0 is the median normal image, 1 the threshold."""
+        return (self.score - self.zero) / (self.threshold - self.zero)
 
     @property
     def decision(self) -> str:
@@ -36,14 +43,17 @@ class Look:
     def in_words(self) -> str:
         """For the map's alternative text."""
         return (
-            f"{self.title}: {self.decision}, score {self.score / self.threshold:.2f} times the threshold. "
+            f"{self.title}: {self.decision}, score {self.share:.2f} where 1 is the threshold. "
             f"Anomaly map, largest value {self.shown.max():.2f} where 1 is the threshold, "
             f"{np.mean(self.shown >= 1):.1%} of the pixels at or above it"
         )
 
 
-def look(model: TrainedModel, picture: np.ndarray, region: torch.Tensor | None = None) -> Look:
-    """Score a picture (H, W, 3) uint8, resized as files are; ``region`` (S, S) bool confines the map."""
+def look(model: TrainedModel, picture: np.ndarray, zero: float, region: torch.Tensor | None = None) -> Look:
+    """Score a picture (H, W, 3) uint8, resized as files are.
+
+    ``zero`` is the ``normal_score`` of the model; ``region`` (S, S) bool confines the map.
+    """
     started = time.perf_counter()
     size = model.method.params.image_size
     resized = np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
@@ -51,7 +61,7 @@ def look(model: TrainedModel, picture: np.ndarray, region: torch.Tensor | None =
     scored = model.method.score(image, region=region)
     shown = map_scale(model.thresholds)(scored.maps[0].numpy())
     seconds = time.perf_counter() - started
-    return Look(model.method.title, shown, float(scored.scores[0]), model.thresholds["image"], seconds)
+    return Look(model.method.title, shown, float(scored.scores[0]), model.thresholds["image"], zero, seconds)
 
 
 def region_of(params: Params, model: TrainedModel) -> torch.Tensor | None:

@@ -17,12 +17,12 @@ from anomaly_lib.widgets.brush import Brush, png_of
 from anomaly_lib.widgets.looks import Look, look, map_picture, region_of
 from anomaly_lib.widgets.picture import BusySign, Studio, controls_row, image_element, png, reset_button
 from anomaly_lib.widgets.strokes import Stroke, paint, stroke_of
-from anomaly_lib.widgets.trained import Offer, found_models, loaded
+from anomaly_lib.widgets.trained import Offer, found_models, loaded, normal_score
 
 SIDE = 256
 """Pixels of the photo that is painted on."""
 COLOURS = {"black": "#000000", "white": "#ffffff", "grey": "#808080", "rust": "#8b3a0e", "red": "#c1121f"}
-LIMITS = "map: 0 median normal, 1 threshold (outlined), 2 and more brightest"
+LIMITS = "Maps and scores: 0 is the median normal, 1 the threshold (outlined in the map), 2 and more the brightest."
 
 
 def part_photo(params: Params, category: str) -> np.ndarray:
@@ -32,10 +32,12 @@ def part_photo(params: Params, category: str) -> np.ndarray:
     return np.asarray(Image.fromarray(read_rgb(normal[0].path)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def paint_and_look(photo: np.ndarray, strokes: Sequence[Stroke], models: Sequence[TrainedModel]) -> list[Look]:
-    """What each model says of the photo (H, W, 3) uint8 with the strokes on it, on the whole picture."""
+def paint_and_look(
+    params: Params, photo: np.ndarray, strokes: Sequence[Stroke], models: Sequence[TrainedModel]
+) -> list[Look]:
+    """What each model says of the photo (H, W, 3) uint8 with the strokes on it."""
     painted = paint(photo, strokes)
-    return [look(model, painted) for model in models]
+    return [look(model, painted, normal_score(params, model), region_of(params, model)) for model in models]
 
 
 def paint_figure(photo: np.ndarray, strokes: Sequence[Stroke], looks: Sequence[Look]) -> Figure:
@@ -46,7 +48,7 @@ def paint_figure(photo: np.ndarray, strokes: Sequence[Stroke], looks: Sequence[L
     axes[0, 0].set_title(f"painted, {len(strokes)} strokes")
     for axis, answer in zip(axes[0, 1:], looks, strict=True):
         picture = axis.imshow(answer.shown, cmap=MAP_COLOURS, vmin=MAP_LIMITS[0], vmax=MAP_LIMITS[1])
-        words = f"{answer.title}: {answer.decision}\nscore {answer.score / answer.threshold:.2f} × threshold"
+        words = f"{answer.title}: {answer.decision}\nscore {answer.share:.2f}, threshold 1"
         axis.set_title(words, color=DECISION_COLOURS[answer.decision])
     for axis in axes.flat:
         axis.set_axis_off()
@@ -60,26 +62,27 @@ class Panel(ipywidgets.VBox):
 
     def __init__(self, model: TrainedModel, params: Params):
         self.model, self.region, self.seconds = model, region_of(params, model), 0.0
+        self.zero = normal_score(params, model)
         self.busy, self.picture = BusySign(), ipywidgets.HTML()
         self.words = ipywidgets.HTML()
-        super().__init__([self.words, self.picture, self.busy], layout=ipywidgets.Layout(width="17em"))
+        super().__init__([self.words, self.picture, self.busy])
         self.add_class("anomaly-panel")
 
     def show(self, picture: np.ndarray) -> None:
         """Look at a picture (H, W, 3) uint8, and say what the model makes of it."""
         with self.busy.on(f"{self.model.method.title} is looking…"):
-            answer = look(self.model, picture, self.region)
+            answer = look(self.model, picture, self.zero, self.region)
             self.words.value = _headline(answer)
             self.picture.value = image_element(png_of(map_picture(answer.shown)), answer.in_words())
             self.seconds = answer.seconds
 
 
 def _headline(answer: Look) -> str:
-    colour, share = DECISION_COLOURS[answer.decision], answer.score / answer.threshold
+    colour, part = DECISION_COLOURS[answer.decision], 50 * min(max(answer.share, 0), 2)
     return (
-        f'<b style="color:{colour}">{html.escape(answer.title)}: {answer.decision}</b><br>'
-        f'<meter min="0" max="2" value="{min(share, 2):.3f}" style="width:100%" '
-        f'aria-label="score, 1 is the threshold"></meter><br>score {share:.2f} × threshold'
+        f'<b style="color:{colour}">{html.escape(answer.title)}: {answer.decision}</b>'
+        f'<div class="anomaly-bar"><div style="width:{part:.1f}%; background:{colour}"></div></div>'
+        f"score {answer.share:.2f}, threshold 1"
     )
 
 
@@ -105,7 +108,8 @@ class PaintStudio(Studio):
         self.brush.observe(lambda change: self.look(), "strokes")
         self.take_brush()
         self.take_part()
-        figure = paint_figure(self.photo, [], [look(panel.model, self.photo, panel.region) for panel in self.panels])
+        models = [panel.model for panel in self.answers.children if isinstance(panel, Panel)]
+        figure = paint_figure(self.photo, [], paint_and_look(params, self.photo, [], models))
         row = controls_row([*self.controls.values(), *self.buttons.values(), self.busy])
         below = ipywidgets.HBox([self.brush, self.answers], layout=ipywidgets.Layout(flex_flow="row wrap"))
         alt = f"A photo of a {self.controls['part'].value} and the anomaly map of each trained method"

@@ -9,11 +9,14 @@ PROJECTOR_DPI = 140
 # In Voila the page's body is the notebook; in JupyterLab it is not, and these rules do nothing.
 LARGE = """<style>
 body.jp-Notebook { --jp-widgets-font-size: 20px; --jp-widgets-inline-height: 40px; --jp-content-font-size1: 20px;
-  --jp-widgets-inline-width: 430px; --jp-widgets-inline-width-short: 200px; --jp-widgets-inline-label-width: 130px; }
+  --jp-widgets-inline-width: 400px; --jp-widgets-inline-width-short: 130px; --jp-widgets-inline-label-width: 120px; }
 body.jp-Notebook .jp-RenderedHTMLCommon, body.jp-Notebook .jp-RenderedHTMLCommon table { font-size: 22px; }
 body.jp-Notebook .widget-html-content img { width: 100%; max-width: 1500px; }
 body.jp-Notebook .widget-html, body.jp-Notebook .widget-html-content { height: auto; line-height: 1.4; }
-body.jp-Notebook .anomaly-panel { width: 22em; }
+body.jp-Notebook .anomaly-panel { width: 350px; }
+body.jp-Notebook .anomaly-brush { max-width: 460px; }
+body.jp-Notebook .anomaly-brush p { font-size: 18px; }
+body.jp-Notebook small { font-size: 18px; }
 body.jp-Notebook .anomaly-busy { font-weight: bold; }
 body.jp-Notebook button:focus-visible, body.jp-Notebook select:focus-visible,
 body.jp-Notebook .noUi-handle:focus-visible { outline: 4px solid #0072b2; }

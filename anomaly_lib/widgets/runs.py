@@ -23,7 +23,7 @@ from anomaly_lib.trained_models import STAGE
 from anomaly_lib.widgets.costs import pixel_curve
 from anomaly_lib.widgets.looks import look, region_of
 from anomaly_lib.widgets.threshold_view import Scored
-from anomaly_lib.widgets.trained import loaded, split_of
+from anomaly_lib.widgets.trained import loaded, normal_score, split_of
 
 AS_STORED, MISSES, FALSE_ALARMS = "all images", "worst misses", "worst false alarms"
 ORDERS = (AS_STORED, MISSES, FALSE_ALARMS)
@@ -103,7 +103,7 @@ def _maps(params: Params, read: Callable[[], TrainedModel | None]) -> Callable[[
     @lru_cache(maxsize=64)
     def map_of(sample: Sample) -> np.ndarray | None:
         model = read()
-        return None if model is None else look(model, read_rgb(sample.path), region_of(params, model)).shown
+        return None if model is None else look(model, read_rgb(sample.path), 0.0, region_of(params, model)).shown
 
     return map_of
 
@@ -129,6 +129,7 @@ def scored_split(params: Params, model: TrainedModel) -> Scored:
         None if masks is None else pixel_curve(scored.maps.numpy(), masks),
         model.thresholds["pixel"],
         unseen_scores(params, model, split_of(params, found, model.method.seed)[1]),
+        (normal_score(params, model), model.thresholds["pixel_median"]),
     )
 
 

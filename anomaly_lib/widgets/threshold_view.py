@@ -37,9 +37,18 @@ class Scored:
     """From held-out normal images."""
     pixels: PixelCurve | None = None
     pixel_threshold: float | None = None
-    """From held-out normal images; it moves in proportion to the image threshold."""
+    """From held-out normal images."""
     unseen: tuple[np.ndarray, np.ndarray] | None = None
     """Scores (M,) and labels (M,) of held-out normals and of synthetic anomalies on them: no test label."""
+
+    zeros: tuple[float, float] = (0.0, 0.0)
+    """Median score of a normal image and of a normal pixel: the zeros of the two fixed scales."""
+
+    def pixel_at(self, threshold: float) -> float:
+        """The pixel threshold that stands where the image threshold stands, each on its fixed scale."""
+        image_zero, pixel_zero = self.zeros
+        place = (threshold - image_zero) / (self.threshold - image_zero)
+        return pixel_zero + place * (self.pixel_threshold - pixel_zero)
 
     def choices(self, share: float, ratio: float) -> dict[str, float]:
         """Thresholds that rules would choose, by name; the oracle has looked at the test labels."""
@@ -122,7 +131,7 @@ def _draw_pro(axis: Axes, scored: Scored, threshold: float) -> None:
         axis.set_title("PRO, regions")
         return
     axis.plot(*zip(*scored.pixels.points, strict=True), color="0.5")
-    pixel = scored.pixel_threshold * threshold / scored.threshold
+    pixel = scored.pixel_at(threshold)
     false_positives, overlap = scored.pixels.at(pixel)
     axis.plot(min(false_positives, LIMIT), overlap, "o", color=ANOMALOUS_COLOUR, markersize=8)
     axis.set_title(f"PRO, pixels from {pixel:.3g}\noverlap {overlap:.2f} at FPR {false_positives:.3f}")

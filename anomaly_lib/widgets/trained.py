@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import ipywidgets
+import numpy as np
 
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.tensors import load_images
@@ -76,6 +77,23 @@ def quick_dfr(params: Params, category: str, steps: int = QUICK_STEPS) -> Traine
     scored = method.score(load_images(held_out, size), region=region)
     thresholds = calibrate(scored.scores, scored.maps, params.thresholds, region)
     return TrainedModel(method, category, thresholds, "fitted just now")
+
+
+def normal_score(params: Params, model: TrainedModel) -> float:
+    """The median image score of the normals that were held out of the model's training; a model's record lacks it.
+
+    Takes as long as scoring them, once for each model. Raises InputError as ``load_category`` and ``load_images``.
+    """
+    key = (params.data, model.method.name, model.category, model.digest)
+    if key not in _normal_scores:
+        found, size = load_category(project_root() / params.data, model.category), model.method.params.image_size
+        region = find_region(found.folder, size) if params.evaluation.region_of_interest else None
+        images = load_images(split_of(params, found, model.method.seed)[1], size)
+        _normal_scores[key] = float(np.median(model.method.score(images, region=region).scores))
+    return _normal_scores[key]
+
+
+_normal_scores: dict[tuple[str, ...], float] = {}
 
 
 class Offer(ipywidgets.VBox):
