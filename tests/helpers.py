@@ -40,7 +40,7 @@ def golden_state(name: str, seed: int) -> dict[str, torch.Tensor]:
 def widget_parts(widget):
     """Controls, reset button and picture of what ``picture_with_controls`` gives."""
     controls, picture = widget.children
-    *moving, reset = controls.children
+    *moving, reset, _ = controls.children
     return moving, reset, picture
 
 
