@@ -52,9 +52,7 @@ def test_all_run_and_their_pages_have_a_picture_where_a_widget_was(demos, root):
     assert len(widgets) == 10
     whole.metadata.pop("widgets", None)  # as ``nbstrip`` and ``nbrun`` leave it
     page, _ = HTMLExporter().from_notebook_node(whole)
-    stills = [output for output in widgets if "image/png" in output.data]
+    stills = [output for output in widgets if "<img alt=" in output.data.get("text/html", "")]
     assert len(stills) >= 8  # the two that wait for a model have none while nothing is trained
-    for output in stills:
-        assert len(output.metadata["image/png"]["alt"]) > 40
     assert page.count("data:image/png;base64,") == len(stills)
     assert len(re.findall(r"<img[^>]* alt=\"[^\"]{40,}\"", page)) == len(stills)

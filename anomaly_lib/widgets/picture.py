@@ -23,7 +23,8 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 class Studio(ipywidgets.VBox):
     """A widget that brings a still picture of its first state along, for pages without a kernel.
 
-    GitHub, exported HTML and the rendered site show the PNG; JupyterLab and Voila prefer the widget itself.
+    JupyterLab and Voila show the widget; a reader of the saved notebook, of the site or of the slides, where a widget
+    is an empty place, gets the picture with its alternative text.
     """
 
     def __init__(self, children, still: bytes, alt: str):
@@ -32,10 +33,11 @@ class Studio(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
-        if not bundle or WIDGET_VIEW not in bundle:
-            return bundle
-        bundle["image/png"] = base64.b64encode(self.still).decode()
-        return bundle, {"image/png": {"alt": self.alt}}
+        if bundle and WIDGET_VIEW in bundle:
+            caption = "A still of the first setting. With a running kernel the controls can be moved."
+            figure = f"{image_element(self.still, self.alt)}<figcaption>{caption}</figcaption>"
+            bundle["text/html"] = f'<figure class="widget-still">{figure}</figure>'
+        return bundle
 
 
 class BusySign(ipywidgets.HTML):
