@@ -5,6 +5,7 @@ nothing of the person's is read or written. Notebooks are opened as copies under
 saves them with their outputs. ``import`` the fixtures into a test file: ``chromium``, ``jupyterlab``, ``voila``.
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -92,6 +93,7 @@ class Server:
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import WebDriverWait
 
+        self.end_kernels()
         copy = ROOT / "build/browser" / notebook.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(notebook, copy)
@@ -105,13 +107,21 @@ class Server:
             wait.until(lambda page, where=where: page.find_elements(By.XPATH, where))[0].click()
         wait.until(lambda page: all_cells_ran(page))
 
+    def end_kernels(self) -> None:
+        """Of the notebooks before: each holds as much memory as torch needs."""
+        headers = {"Authorization": f"token {self.token}"}
+        with urlopen(Request(f"{self.url}/api/kernels", headers=headers)) as answer:
+            kernels = json.load(answer)
+        for kernel in kernels:
+            urlopen(Request(f"{self.url}/api/kernels/{kernel['id']}", headers=headers, method="DELETE")).close()
+
 
 @pytest.fixture(scope="session")
 def jupyterlab(tmp_path_factory) -> Iterator[Server]:
     """JupyterLab on the project's root."""
     home, token, port = tmp_path_factory.mktemp("lab"), secrets.token_hex(16), free_port()
-    settings = home / "labconfig"
-    settings.mkdir()
+    settings = home / "jupyter_config_dir/labconfig"
+    settings.mkdir(parents=True)
     (settings / "default_setting_overrides.json").write_text(KEPT_QUIET)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={ROOT}", "--ServerApp.port_retries=0"]
@@ -133,7 +143,7 @@ def voila(tmp_path_factory) -> Iterator[Server]:
 def serving(command: list[str], home: Path, url: str, answers: str) -> Iterator[str]:
     """Run a server until the block ends; inside, ``url + answers`` has answered. ``home`` takes what it writes."""
     own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-    own |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(home / "labconfig")}
+    own |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
         try:
