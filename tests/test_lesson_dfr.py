@@ -134,6 +134,14 @@ def test_a_logical_defect_is_made_of_normal_pixels_only():
     assert lesson.turned_around(image)[0, 0, 0, 0] == 99
 
 
+def test_a_map_points_at_its_defect_or_next_to_it():
+    masks = torch.zeros(3, 9, 9, dtype=torch.bool)
+    masks[:2, 4, 4] = True
+    maps = torch.zeros(3, 9, 9)
+    maps[0, 4, 6], maps[1, 4, 7], maps[2, 0, 0] = 1, 1, 1
+    assert lesson.points_at_the_defect(maps, masks, margin=2).tolist() == [True, False, False]
+
+
 def test_the_figures_state_what_they_are_given(trained):
     image, mask, errors = torch.rand(3, 16, 16), torch.zeros(16, 16, dtype=torch.bool), torch.rand(4, 4)
     columns = figures.layer_maps_figure(image, mask, {"a": torch.zeros(2, 8, 8), "b": torch.zeros(2, 4, 4)})

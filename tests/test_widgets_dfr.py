@@ -131,7 +131,7 @@ def test_strided_shortcuts_are_refused():
 
 def test_half_of_the_influence():
     strength = torch.tensor([[8.0, 2.0], [1.0, 1.0]])
-    assert half_of_the_influence(strength) == 0.25
+    assert half_of_the_influence(strength) == 1
 
 
 def test_components_by_hand():

@@ -115,3 +115,10 @@ def channel_deviations(features: Tensor, channels: dict[str, int]) -> dict[str, 
     """Standard deviation of each channel of (N, C, g, g) features, by layer: {layer: (C_layer,)}."""
     deviations = features.std(dim=(0, 2, 3)).split(list(channels.values()))
     return dict(zip(channels, deviations, strict=True))
+
+
+def points_at_the_defect(maps: Tensor, masks: Tensor, margin: int) -> Tensor:
+    """Whether the largest value of each map (N, S, S) lies in its mask (N, S, S) or at most ``margin`` px off: (N,)."""
+    grown = F.max_pool2d(masks[:, None].float(), 2 * margin + 1, stride=1, padding=margin)
+    largest = maps.flatten(1).argmax(dim=1, keepdim=True)
+    return grown.flatten(1).gather(1, largest)[:, 0] > 0

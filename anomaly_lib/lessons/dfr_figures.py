@@ -70,10 +70,10 @@ def spread_figure(deviations: Mapping[str, Tensor], shares: Mapping[str, Mapping
 
 
 def plane_figure(vectors: Tensor, reconstruction: Tensor, direction: Tensor, title: str) -> Figure:
-    """Vectors (M, 2), what one number each makes of them, and the line (through their mean) on which that lies."""
+    """Vectors (M, 2), what one number each makes of them, and the line along ``direction`` on which that lies."""
     figure, axis = plt.subplots(figsize=(3.9, 3.6))
     reach = 1.25 * (vectors - vectors.mean(0)).abs().max().item()
-    ends = vectors.mean(0) + direction * direction.new_tensor([[-3.0], [3.0]]) * reach
+    ends = reconstruction.mean(0) + direction * direction.new_tensor([[-3.0], [3.0]]) * reach
     axis.plot(*ends.T.numpy(), color="0.8", linewidth=4, zorder=0, label="what one number can say")
     for vector, rebuilt in zip(vectors, reconstruction, strict=True):
         axis.plot(*np.stack([vector, rebuilt]).T, color=ANOMALOUS_COLOUR, linewidth=1)
@@ -87,11 +87,11 @@ def plane_figure(vectors: Tensor, reconstruction: Tensor, direction: Tensor, tit
 
 
 def scales_figure(scales: Mapping[str, Tensor]) -> Figure:
-    """The normal error of each place (g, g) of some categories, in units of its mean, on one scale from 0 to 3."""
+    """The normal error of each place (g, g) of some categories, in units of its mean, on one scale from 0.5 to 2."""
     figure, axes = plt.subplots(1, len(scales), figsize=(2.9 * len(scales) + 0.8, 2.9), squeeze=False)
     for axis, (name, scale) in zip(axes[0], scales.items(), strict=True):
         relative = (scale / scale.mean()).numpy()
-        shown = axis.imshow(relative, cmap="cividis", vmin=0, vmax=3)
+        shown = axis.imshow(relative, cmap="cividis", vmin=0.5, vmax=2)
         axis.set_title(f"{name}: {relative.min():.2f} to {relative.max():.2f}", fontsize=9)
         axis.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.85).set_label("normal error of a place,\n1 the mean of all", fontsize=8)

@@ -160,12 +160,12 @@ def feature_figure(example: FeatureExample, layers: str, latent: int, image: int
     mask = example.masks[image]
     above = shown >= 1
     found = f"{above[mask].float().mean():.0%} of the defect, " if mask.any() else ""
-    right.set_title(f"error map; above threshold:\n{found}{above[~mask].float().mean():.1%} of the rest", fontsize=9)
+    rest = f"{above[~mask].float().mean():.1%} of the rest"
+    right.set_title(f"error map; above 1, the threshold:\n{found}{rest}", fontsize=9)
     for axis in (left, right):
         outline(axis, mask.numpy())
         axis.set_axis_off()
-    bar = figure.colorbar(drawn, cax=figure.add_axes((0.945, 0.17, 0.012, 0.66)), ticks=[0, 1, 2])
-    bar.ax.set_title("1: threshold", fontsize=7)
+    figure.colorbar(drawn, cax=figure.add_axes((0.945, 0.17, 0.012, 0.66)), ticks=[0, 1, 2])
     return figure
 
 

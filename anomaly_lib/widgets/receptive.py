@@ -167,7 +167,7 @@ def influence_figure(backbone: Backbone, photo: Tensor, x: int, y: int) -> Figur
         (left, right), (top, bottom) = seen(chain, column), seen(chain, row)
         _frame(axis, left, top, right, bottom)
         half = half_of_the_influence(strength)
-        axis.set_title(f"{layer}\nhalf of it in {half:.1%}\nof the image", fontsize=8)
+        axis.set_title(f"{layer}: half of it\nin {half} pixels", fontsize=8)
         axis.set(xticks=[], yticks=[])
     bar = figure.colorbar(shown, ax=axes, shrink=0.7, ticks=[-3, -2, -1, 0])
     bar.ax.set_yticklabels(["≤ 0.001", "0.01", "0.1", "1"])
@@ -175,10 +175,10 @@ def influence_figure(backbone: Backbone, photo: Tensor, x: int, y: int) -> Figur
     return figure
 
 
-def half_of_the_influence(strength: Tensor) -> float:
-    """The smallest share of the pixels of (S, S) that holds half of the sum."""
+def half_of_the_influence(strength: Tensor) -> int:
+    """How few pixels of (S, S) hold half of the sum."""
     falling = strength.flatten().sort(descending=True).values.double().cumsum(0)
-    return (int((falling < falling[-1] / 2).sum()) + 1) / strength.numel()
+    return int((falling < falling[-1] / 2).sum()) + 1
 
 
 def receptive_viewer(backbone: Backbone, photo: Tensor) -> ipywidgets.VBox:
