@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import assert_stripped
 
-NAMES = ["10_draem", "30_dmad", "31_pdm_video", "40_metrics"]
+NAMES = ["10_draem", "20_dfr", "30_dmad", "31_pdm_video", "40_metrics"]
 
 
 def cells_tagged(notebook, tag):
