@@ -12,6 +12,7 @@ import pytest
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.ingest import Request, ingest, write
+from anomaly_lib.ingest.sources import fingerprint
 from tests import layouts
 
 INGEST = (
@@ -27,7 +28,7 @@ def source(tmp_path):
 
 
 def test_killed_at_ten_moments_the_last_run_gives_the_tree_of_an_undisturbed_one(source, tmp_path):
-    for number in range(700):  # large enough to be met in the middle; equal pixels do not matter here
+    for number in range(400):  # large enough to be met in the middle; equal pixels do not matter here
         shutil.copy(source / "grid/train/good/000.png", source / f"grid/train/good/x{number:03d}.png")
     archive = layouts.archive(source, tmp_path / "mvtec.tar")
     ingest(Request("mvtec", (archive,)), tmp_path / "calm/set", progress=False)
@@ -39,7 +40,7 @@ def test_killed_at_ten_moments_the_last_run_gives_the_tree_of_an_undisturbed_one
     assert not target.exists()
     ingest(Request("mvtec", (archive,)), target, progress=False)
     assert layouts.tree(target) == layouts.tree(tmp_path / "calm/set")
-    assert os.listdir(target.parent) == ["set"]
+    assert list(target.parent.iterdir()) == [target]
 
 
 def _kill_at(count, archive, target):
@@ -54,9 +55,9 @@ def _kill_at(count, archive, target):
 
 
 def test_a_file_that_lost_its_end_is_copied_again(source, tmp_path):
-    with pytest.raises(InputError, match="GB are free"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "RESERVE", 10**18)
-        ingest(Request("mvtec", (source,)), tmp_path / "set", progress=False)
+    record = Request("mvtec").settings() | {"sources": [fingerprint(source)]}
+    with write.partial_folder(tmp_path / "set", record):
+        pass
     torn = tmp_path / ".ingest-set/grid/train/good/000.png"
     torn.parent.mkdir(parents=True)
     torn.write_bytes(b"half")
@@ -129,7 +130,9 @@ def project(root, tmp_path):
 
 
 def dvc(folder, *arguments):
-    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 def test_real_data_cannot_be_pushed_to_the_store(project, source):
@@ -140,10 +143,6 @@ def test_real_data_cannot_be_pushed_to_the_store(project, source):
     assert pushed.returncode != 0
     assert "docs/data.md/name-a-remote-of-your-own" in pushed.stderr
     assert not (project / "dvcstore").exists()
-    place = project.with_name("own")
-    assert dvc(project, "remote", "modify", "--local", "mine", "url", str(place)).returncode == 0
-    assert dvc(project, "push").returncode == 0
-    assert len(layouts.tree(place)) > 30
 
 
 def test_an_ingest_to_elsewhere_leaves_data_dvc_alone(project, source, tmp_path):
