@@ -97,7 +97,7 @@ def test_validate_finds_nothing(done):
 
 def test_every_image_is_there_byte_for_byte(done):
     """Every file of the result but merged masks is one of the source's; none is there twice."""
-    name, source, target = done
+    _, source, target = done
     of_source = Counter(layouts.tree(source).values())
     places = {path for path in layouts.tree(target) if "/" in path and "ground_truth/logical" not in path}
     of_target = Counter(content for path, content in layouts.tree(target).items() if path in places)
