@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab lint format profiles lock clean
+.PHONY: help env data repro test lab demo lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -34,12 +34,16 @@ lab: data  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1  # asks to fetch news
 	$(BIN)/jupyter lab notebooks
 
+demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
+	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_lib.widgets.serve
+
 lint: $(READY)  ## what CI checks of style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	$(BIN)/python -m anomaly_lib.nbstrip --in-place notebooks
+	$(BIN)/python -m anomaly_lib.nbstrip --in-place notebooks/demos
 
 profiles:  ## copy dvc.yaml to all profiles, after a change of it
 	for folder in profiles/*/; do cp dvc.yaml $$folder; done

@@ -28,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     fanout = commands.add_parser("fanout", help="run a profile's pipeline, independent stages side by side")
     fanout.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     fanout.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: the number of cores")
+    fanout.add_argument("--workers", type=_positive, metavar="N", help="worker processes instead, one a GPU")
+    fanout.add_argument("--scheduler", metavar="ADDRESS", help="workers of a Dask scheduler; see docs/cluster.md")
     fanout.set_defaults(run=_fanout)
     times = commands.add_parser("times", help="training times, latency and sizes of a profile's models, as a table")
     times.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
@@ -93,6 +95,9 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--category", action="append", metavar="C", help="only this one; may be repeated")
         command.set_defaults(run=run)
     _add_ingest(commands)
+    ready = commands.add_parser("ready", help="is a profile's data there? if not, what to get; the pipeline asks first")
+    ready.add_argument("params_file", metavar="PARAMS_FILE", help="such as profiles/paper/params.yaml")
+    ready.set_defaults(run=_data_ready)
     _add_copies(commands)
 
 
@@ -140,19 +145,27 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if run_checks() else 1
 
 
+def _profile_params(profile: str | None):
+    from anomaly_lib.fanout import pipeline_file
+    from anomaly_lib.params import load_params
+
+    return load_params(Path(pipeline_file(profile)).with_name("params.yaml"))
+
+
 def _fanout(options: argparse.Namespace) -> int:
     from anomaly_lib.fanout import fanout
+    from anomaly_lib.ingest.ready import require_data
 
-    return 1 if fanout(options.profile, options.jobs) else 0
+    require_data(_profile_params(options.profile))
+    if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
+        raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
+    return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0
 
 
 def _times(options: argparse.Namespace) -> int:
-    from anomaly_lib.fanout import pipeline_file
-    from anomaly_lib.params import load_params
     from anomaly_lib.timing.table import write_times
 
-    params = load_params(Path(pipeline_file(options.profile)).with_name("params.yaml"))
-    print(write_times(params, options.repeats).read_text(encoding="utf-8"))
+    print(write_times(_profile_params(options.profile), options.repeats).read_text(encoding="utf-8"))
     return 0
 
 
@@ -236,6 +249,14 @@ def _data_validate(options: argparse.Namespace) -> int:
     if not problems:
         print(f"{options.data}: no problem found")
     return 2 if problems else 0
+
+
+def _data_ready(options: argparse.Namespace) -> int:
+    from anomaly_lib.ingest.ready import require_data
+    from anomaly_lib.params import load_params
+
+    require_data(load_params(options.params_file))
+    return 0
 
 
 def _data_ingest(options: argparse.Namespace) -> int:

@@ -8,17 +8,17 @@ rest goes on.
 
 import json
 import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from anomaly_lib.cluster.pool import Pool, open_pool
+from anomaly_lib.cluster.worker import log_file
 from anomaly_lib.errors import InputError
 from anomaly_lib.nbrun import FAILED, last_progress
 from anomaly_lib.params import project_root
 
-LOGS = Path("build/logs")
 WIDTH = 150
 CLEAR = "\r" + " " * WIDTH + "\r"
 
@@ -65,14 +65,16 @@ class Board:
         return f"[{len(self.done)}/{total} done] running: {names or '–'} | {len(self.waiting)} left"
 
 
-def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
+def fanout(
+    profile: str | None = None, jobs: int | None = None, workers: int | None = None, scheduler: str | None = None
+) -> list[str]:
     """Bring a profile's pipeline up to date; return the stages that failed or were skipped.
 
     ``profile`` is a folder under profiles/, None the root profile; ``jobs`` the stages at a time, default the
-    number of cores. Raises InputError for an unknown profile or a pipeline that DVC cannot read.
+    number of cores. Instead of ``jobs``, ``workers`` is the number of worker processes to start, each with a GPU of its
+    own where there are some, and ``scheduler`` the address of a Dask scheduler whose workers run the stages. Raises
+    InputError for an unknown profile, a pipeline that DVC cannot read, or a worker whose code or packages differ.
     """
-    from distributed import Client, LocalCluster
-
     root = project_root()
     os.chdir(root)
     drop_torn_lock(Path(".dvc/tmp/rwlock"))
@@ -84,21 +86,8 @@ def fanout(profile: str | None = None, jobs: int | None = None) -> list[str]:
         return []
     for name in graph:  # a log says that its stage has started
         log_file(name).unlink(missing_ok=True)
-    # a stage is a process of its own; the worker's threads only wait for it
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=jobs or os.cpu_count() or 1,
-            processes=False,
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        futures = {}
-        for name in graph:  # in topological order
-            futures[name] = client.submit(_run_stage, name, [futures[d] for d in graph[name]], key=name, pure=False)
-        _watch(futures, board)
+    with open_pool(list(graph), _say, jobs, workers, scheduler) as pool:
+        _drive(graph, pool, board)
     return board.failed + board.skipped
 
 
@@ -133,32 +122,26 @@ def stale_stages(pipeline: str) -> dict[str, list[str]]:
         raise InputError(f"{pipeline}: {error}") from None
 
 
-def _run_stage(name: str, dependencies: list[str]) -> str:
-    """Run one stage, its output in a log file; "done", "failed", or "skipped" when a dependency was not done."""
-    if any(outcome != "done" for outcome in dependencies):
-        return "skipped"
-    LOGS.mkdir(parents=True, exist_ok=True)
-    binaries = str(Path(sys.executable).parent)
-    environment = os.environ | {"PATH": binaries + os.pathsep + os.environ["PATH"]}
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    with log_file(name).open("wb") as log:
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
-    return "failed" if done.returncode else "done"
-
-
-def log_file(name: str) -> Path:
-    """Where a stage's output goes."""
-    return LOGS / f"{name.replace('/', '-').replace(':', '-')}.log"
-
-
-def _watch(futures: dict, board: Board) -> None:
-    """Show the board until every future is finished."""
+def _drive(graph: dict[str, list[str]], pool: Pool, board: Board) -> None:
+    """Start stages as soon as what they need is done, and show the board until none is left."""
     live = sys.stderr.isatty()
+    submitted: set[str] = set()
+    lonely = False
     while board.waiting or board.running:
-        time.sleep(0.5)
-        for name in [name for name in (*board.running, *board.waiting) if futures[name].done()]:
-            news = board.settle(name, futures[name].result())
-            print(f"{CLEAR if live else ''}{news}", file=sys.stderr, flush=True)
+        for name in graph:  # in topological order, so that what depends on a skipped stage is skipped as well
+            if name in board.waiting and not set(graph[name]).isdisjoint(board.failed + board.skipped):
+                _say(board.settle(name, "skipped"))
+        slots = pool.slots()
+        if not slots and not lonely:
+            _say("no worker left; waiting for one")
+        lonely = not slots
+        ready = [name for name in graph if name not in submitted and set(graph[name]) <= set(board.done)]
+        in_flight = len(submitted) - len(board.done) - len(board.failed)
+        for name in ready[: max(0, slots - in_flight)]:
+            submitted.add(name)
+            pool.submit(name)
+        for name, outcome in pool.ended():
+            _say(board.settle(name, outcome))
         started = [name for name in board.waiting if log_file(name).exists()]
         for name in started:
             board.waiting.remove(name)
@@ -167,7 +150,11 @@ def _watch(futures: dict, board: Board) -> None:
             print(f"{CLEAR}{board.line()[:WIDTH]}", end="", file=sys.stderr, flush=True)
         elif started:
             print(board.line(), file=sys.stderr, flush=True)
-    print(f"{CLEAR if live else ''}{board.line()}", file=sys.stderr, flush=True)
+    _say(board.line())
+
+
+def _say(news: str) -> None:
+    print(f"{CLEAR if sys.stderr.isatty() else ''}{news}", file=sys.stderr, flush=True)
 
 
 def _last_lines(file: Path, count: int = 6) -> str:

@@ -155,6 +155,8 @@ class Gif(Frozen):
     """Side of a panel in pixels; four panels stand in a row."""
     seconds_per_frame: Annotated[float, Field(gt=0, le=10)] = 1.2
     """How long a picture stays."""
+    in_report: bool = True
+    """Whether the report shows it, so that git holds it; false for photos whose licence forbids that."""
 
 
 class Contamination(Frozen):

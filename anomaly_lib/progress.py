@@ -4,14 +4,37 @@ In JupyterLab and in a terminal a bar is an ordinary tqdm bar. Under ``nbrun`` t
 depend on timing, so the bar is written to the file that ``ANOMALY_PROGRESS`` names, and nbrun shows it.
 """
 
+import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from tqdm import tqdm as plain_tqdm
 from tqdm.auto import tqdm as auto_tqdm
 
 PROGRESS_FILE = "ANOMALY_PROGRESS"
+Listener = Callable[[str, float, float | None], None]
+"""Gets description, steps done and steps in all; None where nobody knows."""
+_listener: ContextVar[Listener | None] = ContextVar("progress listener", default=None)
+
+
+@contextmanager
+def progress_told_to(listener: Listener) -> Iterator[None]:
+    """Inside, every bar tells ``listener`` what it would show, some ten times a second, and shows nothing itself."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+class _Told(plain_tqdm):
+    def display(self, *args, **options) -> None:
+        listener = _listener.get()
+        if listener is not None:
+            listener(self.desc.removesuffix(": "), self.n, self.total)
 
 
 def progress_bar(
@@ -30,6 +53,8 @@ def progress_bar(
     """
     options = {"desc": description, "total": total, "initial": initial, "disable": not show}
     options |= {"unit": unit, "unit_scale": unit_scale}
+    if show and _listener.get():
+        return _Told(iterable, **options, file=io.StringIO())
     file = os.environ.get(PROGRESS_FILE)
     if file and show:
         # line buffered and truncated: only the newest bar is of interest

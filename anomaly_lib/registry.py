@@ -26,6 +26,11 @@ def method_class(name: str) -> type:
     return import_module(f"{_package(name)}.method").Method
 
 
+def shown_name(name: str) -> str:
+    """A method's name as people write it, DRAEM for draem; any other text stays as it is."""
+    return name.upper() if name in METHODS else name
+
+
 def nearest(name: str, valid) -> str:
     """``" (did you mean 'x'?)"`` with the nearest valid name, or the list of valid names."""
     close = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)

@@ -19,7 +19,7 @@ CRITERION = "selection_score"
 def selection_metrics(
     detector: Method, normals: Tensor, scored: ScoreMaps, settings: Selection, region: Tensor | None = None
 ) -> dict[str, float]:
-    """Image AUROC and AUPRO 0.3 on synthetic anomalies, and their mean, the criterion.
+    """Image AUROC and AUPRO 0.3 on synthetic anomalies, and their mean, the criterion; both confined to ``region``.
 
     ``normals`` (N, 3, S, S) held-out normal images, ``scored`` what the detector says of them. The anomalies are the
     same for every method of the same image size, seed 0.
@@ -27,9 +27,14 @@ def selection_metrics(
     draw = generator(0, "selection", "anomalies")
     made = [synthesize(normals, normals, draw, settings.recipe, keep_steps=False) for _ in range(settings.copies)]
     answers = [detector.score(batch.image, region=region) for batch in made]
-    scores = torch.cat([scored.scores, *(answer.scores for answer in answers)])
+    masks = torch.cat([batch.mask[:, 0] for batch in made])
+    # an image whose anomaly lies outside of the region is neither normal nor to be found
+    kept = torch.ones(len(masks), dtype=torch.bool) if region is None else (masks * region).flatten(1).any(dim=1)
+    scores = torch.cat([scored.scores, torch.cat([answer.scores for answer in answers])[kept]])
     labels = torch.arange(len(scores)) >= len(normals)
     maps = torch.cat([answer.maps for answer in answers])
-    masks = torch.cat([batch.mask[:, 0] for batch in made])
-    metrics = {"synthetic_image_auroc": image_auroc(scores, labels), "synthetic_aupro_030": aupro(maps, masks)}
+    metrics = {
+        "synthetic_image_auroc": image_auroc(scores, labels),
+        "synthetic_aupro_030": aupro(maps, masks, region=region),
+    }
     return metrics | {CRITERION: sum(metrics.values()) / len(metrics)}

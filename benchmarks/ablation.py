@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import yaml
+from harness import run, spread
 
 from anomaly_lib.data import load_category, split_normals
 from anomaly_lib.data.tensors import load_images, load_masks
@@ -75,22 +76,11 @@ def main() -> int:
     for label, settings in variants(base, options.change).items():
         for category in options.category:
             runs = [measure(options.method, settings, options.data, category, s, params.split.held_out) for s in seeds]
-            cells = [_cell([run[key] for run in runs]) for key in SHOWN]
+            cells = [spread([run[key] for run in runs]) for key in SHOWN]
             times = [f"{statistics.fmean(run[key] for run in runs):.0f}" for key in ("fit_s", "score_s")]
             print(" | ".join([f"| {label}", category, str(len(seeds)), *cells, *times]) + " |", flush=True)
     return 0
 
 
-def _cell(values: list[float | None]) -> str:
-    if None in values:
-        return "not defined"
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

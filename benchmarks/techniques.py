@@ -9,7 +9,6 @@ machine, of the alignment, the training and the scoring.
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
@@ -17,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from harness import run, spread
 
 from anomaly_lib.alignment import align_category, load_valid_areas, move_category
 from anomaly_lib.alignment.copying import bytes_in
 from anomaly_lib.data import Category, load_category, split_normals
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params
@@ -112,22 +111,11 @@ def main() -> int:
     print("| technique | seeds | image AUROC | pixel AUROC | AUPRO 0.3 | seconds | megabytes |")
     print("|" + "---|" * 7)
     for name in measured[0]:
-        cells = [_cell([run[name][key] for run in measured], digits=3) for key in SHOWN]
-        cells += [_cell([run[name][key] for run in measured], digits=0) for key in ("seconds", "megabytes")]
+        cells = [spread([run[name][key] for run in measured]) for key in SHOWN]
+        cells += [spread([run[name][key] for run in measured], digits=0) for key in ("seconds", "megabytes")]
         print(f"| {name} | {len(measured)} | {' | '.join(cells)} |", flush=True)
     return 0
 
 
-def _cell(values: list[float | None], digits: int) -> str:
-    if None in values:
-        return "not defined"
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.{digits}f}{spread}"
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

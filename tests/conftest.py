@@ -1,6 +1,8 @@
 """Fixtures shared by the tests: a tiny data set, tiny method settings, the golden vectors."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,23 @@ def golden():
     if not (GOLDEN / "golden.npz").is_file():
         pytest.skip("golden vectors are not beside this checkout")
     return np.load(GOLDEN / "golden.npz")
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch) -> Path:
+    """A git and DVC repository with four stages: first, then left and right, then last."""
+    from tests.helpers import STAGES, write_stages
+
+    folder = tmp_path / "main"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, check=True)
+    (folder / "data.dvc").write_text("outs: []\n")
+    (folder / "input.txt").write_text("input\n")
+    write_stages(STAGES)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,24 @@ from typing import Any
 import nbformat
 import pytest
 import torch
+import yaml
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.nbstrip import canonical_source
 from tests.conftest import GOLDEN
+
+# A small DVC pipeline: first, then left and right, then last. The fixture `repository` holds it.
+STAGES = {
+    "first": {"cmd": "echo 1 > first.txt", "deps": ["input.txt"], "outs": ["first.txt"]},
+    "left": {"cmd": "cat first.txt input.txt > left.txt", "deps": ["first.txt"], "outs": ["left.txt"]},
+    "right": {"cmd": "cat first.txt > right.txt", "deps": ["first.txt"], "outs": ["right.txt"]},
+    "last": {"cmd": "cat left.txt right.txt > last.txt", "deps": ["left.txt", "right.txt"], "outs": ["last.txt"]},
+}
+
+
+def write_stages(stages: dict, folder: Path = Path()) -> None:
+    """Write dvc.yaml."""
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
 
 
 def golden_state(name: str, seed: int) -> dict[str, torch.Tensor]:
@@ -26,7 +40,7 @@ def golden_state(name: str, seed: int) -> dict[str, torch.Tensor]:
 def widget_parts(widget):
     """Controls, reset button and picture of what ``picture_with_controls`` gives."""
     controls, picture = widget.children
-    *moving, reset = controls.children
+    *moving, reset, _ = controls.children
     return moving, reset, picture
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anomaly_lib.evaluation.summary import evaluate
+from anomaly_lib.evaluation import aupro, by_defect_size, by_defect_type, evaluate, pixel_intervals, pro_points
 
 MORE = {"region_share", "n_anomalous_outside_region", "n_regions_outside_region"}
 
@@ -94,3 +94,44 @@ def test_regions_that_mean_nothing_are_refused():
         evaluate(scores, labels, maps, masks, region=np.zeros((24, 24), bool))
     with pytest.raises(ValueError, match="region must hold only 0"):
         evaluate(scores, labels, maps, masks, region=np.full((24, 24), 255))
+
+
+def everything(maps, masks, labels, region):
+    """What else is measured of the pixels of a split."""
+    scores = np.where(labels, 1.0, 0.0)
+    types = np.where(labels, "scratch", "good")
+    return {
+        "aupro": aupro(maps, masks, region=region),
+        "curve": pro_points(maps, masks, region=region),
+        "intervals": pixel_intervals(maps, masks, labels, seed=1, resamples=20, region=region),
+        "types": by_defect_type(scores, labels, maps, masks, types, region=region),
+        "found": [
+            {key: row[key] for key in ("n_regions", "any_found", "mean_overlap", "aupro_030")}
+            for row in by_defect_size(maps, masks, pixel_threshold=1.5, edges=(), region=region)
+        ],
+    }
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (6, 24, 24)])
+def test_a_region_of_everything_changes_no_curve_interval_or_group(shape):
+    _, labels, maps, masks = split()
+    assert everything(maps, masks, labels, np.ones(shape, bool)) == everything(maps, masks, labels, None)
+
+
+def test_curves_intervals_and_groups_of_a_rectangle_are_those_of_the_cut_out_images():
+    _, labels, maps, masks = split()
+    region = np.zeros((24, 24), bool)
+    region[1:22, 2:] = True
+    wild = np.where(region, maps, 99.0)
+    cut = everything(maps[:, 1:22, 2:], masks[:, 1:22, 2:], labels, None)
+    assert everything(wild, masks, labels, region) == cut
+    assert everything(wild, masks, labels, None) != cut
+
+
+def test_a_region_without_a_defect_has_no_curve_and_no_interval():
+    _, labels, maps, masks = split()
+    region = np.zeros((24, 24), bool)
+    region[8:9, 20:] = True
+    assert aupro(maps, masks, region=region) is None
+    assert pro_points(maps, masks, region=region) is None
+    assert pixel_intervals(maps, masks, labels, 1, region=region)["undefined"]["pixel_ap"].startswith("no defect")

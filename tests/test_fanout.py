@@ -1,39 +1,14 @@
 """The parallel runner: order, failures, progress; over a small DVC pipeline of its own."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.fanout import Board, drop_torn_lock, fanout, pipeline_file, stale_stages
-
-STAGES = {
-    "first": {"cmd": "echo 1 > first.txt", "deps": ["input.txt"], "outs": ["first.txt"]},
-    "left": {"cmd": "cat first.txt input.txt > left.txt", "deps": ["first.txt"], "outs": ["left.txt"]},
-    "right": {"cmd": "cat first.txt > right.txt", "deps": ["first.txt"], "outs": ["right.txt"]},
-    "last": {"cmd": "cat left.txt right.txt > last.txt", "deps": ["left.txt", "right.txt"], "outs": ["last.txt"]},
-}
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """A git and DVC repository with four stages: first, then left and right, then last."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, check=True)
-    (tmp_path / "data.dvc").write_text("outs: []\n")
-    (tmp_path / "input.txt").write_text("input\n")
-    write_stages(STAGES)
-    return tmp_path
-
-
-def write_stages(stages):
-    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+from tests.helpers import STAGES, write_stages
 
 
 def test_stages_come_after_what_they_need(repository):

@@ -1,6 +1,7 @@
 """Loading a folder in MVTec shape by its structure, and refusing what makes training wrong."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from anomaly_lib.data import list_categories, load_category
 from anomaly_lib.data.folder import scan_category
+from anomaly_lib.data.validate import validate
+from anomaly_lib.data_hash import data_hash
 from anomaly_lib.errors import InputError
 
 NUT = (
@@ -298,3 +301,22 @@ def test_data_works_without_torch():
     program = "import sys, anomaly_lib.data, anomaly_lib.data.validate, anomaly_lib.data.describe"
     done = subprocess.run([sys.executable, "-c", f"{program}; sys.exit('torch' in sys.modules)"], check=False)
     assert done.returncode == 0
+
+
+def test_uncertain_images_are_read_apart_and_count_in_no_split(tiny_data, tmp_path):
+    shutil.copytree(tiny_data / "dots", tmp_path / "dots")
+    before = data_hash(load_category(tmp_path, "dots"))
+    (tmp_path / "dots/test_uncertain/maybe").mkdir(parents=True)
+    (tmp_path / "dots/test/square/000.png").rename(tmp_path / "dots/test_uncertain/maybe/000.png")
+    (tmp_path / "dots/ground_truth/square/000_mask.png").unlink()
+    found = load_category(tmp_path, "dots")
+    assert [(sample.split, sample.defect, sample.path.name) for sample in found.uncertain] == [
+        ("test_uncertain", "maybe", "000.png")
+    ]
+    assert len(found.test) == 7
+    assert found.defect_types == ("square",)
+    assert validate(tmp_path) == []
+    assert data_hash(found) != before
+    shutil.copy(tmp_path / "dots/train/good/000.png", tmp_path / "dots/test_uncertain/maybe/001.png")
+    assert data_hash(load_category(tmp_path, "dots")) != data_hash(found)
+    assert "same pixels as the anomalous test image" in str(validate(tmp_path)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from anomaly_lib.evaluation import aupro, by_defect_size, by_defect_type
+from anomaly_lib.evaluation import against_normals, aupro, by_defect_size, by_defect_type
 
 TYPES = np.array(["good"] * 4 + ["hole", "scratch", "hole", "scratch"])
 
@@ -166,3 +166,15 @@ def test_bad_input_is_a_clear_error():
             by_defect_size(maps, masks, edges=edges)
     with pytest.raises(ValueError, match="NaN or infinite"):
         by_defect_size(maps * np.nan, masks)
+
+
+def test_uncertain_images_are_measured_against_the_normal_ones_group_by_group():
+    rows = against_normals([0.0, 1.0, 2.0], [3.0, 1.0, 4.0], ["likely", "maybe", "likely"], image_threshold=2.5)
+    assert rows == [
+        {"defect_type": "likely", "n_images": 2, "image_auroc": 1.0, "recall": 1.0, "undefined": {}},
+        {"defect_type": "maybe", "n_images": 1, "image_auroc": 0.5, "recall": 0.0, "undefined": {}},
+    ]
+    no_normals = against_normals([], [3.0], ["likely"])[0]
+    assert no_normals["undefined"]["image_auroc"] == "no normal images in the test split"
+    with pytest.raises(ValueError, match="one group for each image"):
+        against_normals([0.0], [1.0, 2.0], ["likely"])

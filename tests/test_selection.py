@@ -52,6 +52,25 @@ def test_a_blind_detector_is_told_from_one_that_sees(detector, normals):
     assert seeing[CRITERION] > blind[CRITERION]
 
 
+def test_outside_of_a_region_nothing_counts(detector, normals):
+    held_out, region = normals[6:], torch.zeros(64, 64, dtype=torch.bool)
+    region[:, 40:] = True
+
+    class Wild:
+        """Shouts about all that lies outside, as a method does not that is told of the region."""
+
+        def score(self, images, region=None):
+            scored = detector.score(images, region=region)
+            return type(scored)(torch.where(region, scored.maps, 99.0), scored.scores)
+
+    usual, wild = (
+        selection_metrics(d, held_out, d.score(held_out, region=region), Selection(), region)
+        for d in (detector, Wild())
+    )
+    assert usual == wild
+    assert usual != selection_metrics(detector, held_out, detector.score(held_out), Selection())
+
+
 def test_every_normal_is_scored_by_a_model_that_did_not_see_it(detector, normals, monkeypatch):
     seen = []
     fit = type(detector).fit

@@ -39,7 +39,7 @@ class GroupRow:
 
 
 def describe(data: Path | str, categories: Iterable[str] | None = None, progress: bool = False) -> list[GroupRow]:
-    """One row per category, split and defect type: train first, then test by name.
+    """One row per category, split and defect type: train first, then test by name, then what is uncertain.
 
     Reads the header of every image and decodes every mask. Raises InputError for a category that does not
     load or a file that cannot be read.
@@ -48,7 +48,9 @@ def describe(data: Path | str, categories: Iterable[str] | None = None, progress
     rows = []
     for name in progress_bar(list(names), description="describe", show=progress):
         found = load_category(data, name)
-        for _, group in groupby(found.train + found.test, key=lambda sample: (sample.split, sample.defect)):
+        for _, group in groupby(
+            found.train + found.test + found.uncertain, key=lambda sample: (sample.split, sample.defect)
+        ):
             rows.append(_describe_group(name, list(group)))
     return rows
 

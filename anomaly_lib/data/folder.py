@@ -2,7 +2,8 @@
 
 ``<data>/<category>/train/good/*``, ``test/{good,<defect>}/*`` and, where there are masks,
 ``ground_truth/<defect>/NAME_mask.png`` or ``NAME.png`` (or another image extension) for
-``test/<defect>/NAME.*``. Hidden and non-image files are ignored, extensions count in any case, the order is
+``test/<defect>/NAME.*``. Where experts were in doubt, ``test_uncertain/<group>/*`` holds images that count in no
+metric and are reported apart. Hidden and non-image files are ignored, extensions count in any case, the order is
 that of the names.
 """
 
@@ -15,11 +16,15 @@ from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name
 from anomaly_lib.errors import InputError
 
 GOOD = "good"
+UNCERTAIN = "test_uncertain"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image: its file, split ("train" or "test"), "good" or defect type, and mask where there is one."""
+    """One image: its file, split ("train", "test" or "test_uncertain"), folder, and mask where there is one.
+
+    The folder is "good" or the defect type; of uncertain images, how sure the experts were.
+    """
 
     path: Path
     split: str
@@ -40,6 +45,7 @@ class Category:
     folder: Path
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    uncertain: tuple[Sample, ...] = ()
 
     @property
     def defect_types(self) -> tuple[str, ...]:
@@ -91,8 +97,9 @@ def scan_category(data: Path | str, category: str) -> tuple[Category, list[Probl
     folder, root = _category_folder(Path(data), category), Path(data)
     problems: list[Problem] = []
     train = _scan_train(folder / "train", root, problems)
-    test = _scan_test(folder, root, problems)
-    return Category(category, folder, train, test), problems
+    test = _scan_groups(folder, "test", root, problems)
+    uncertain = _scan_groups(folder, UNCERTAIN, root, problems)
+    return Category(category, folder, train, test, uncertain), problems
 
 
 def list_folder(folder: Path, root: Path) -> Listing:
@@ -144,18 +151,18 @@ def _scan_train(train: Path, root: Path, problems: list[Problem]) -> tuple[Sampl
     return tuple(Sample(path, "train", GOOD, None) for path in good.images)
 
 
-def _scan_test(folder: Path, root: Path, problems: list[Problem]) -> tuple[Sample, ...]:
-    top = list_folder(folder / "test", root)
+def _scan_groups(folder: Path, split: str, root: Path, problems: list[Problem]) -> tuple[Sample, ...]:
+    top = list_folder(folder / split, root)
     problems += top.problems
     samples = []
     for group in top.folders:
         images, masks = list_folder(group, root), Listing()
-        if group.name != GOOD:
+        if split == "test" and group.name != GOOD:
             masks = list_folder(folder / "ground_truth" / group.name, root)
         problems += images.problems + masks.problems
         # Reversed: of two masks with one stem the first by name stays, whatever the extensions.
         by_stem = {mask.stem: mask for mask in reversed(masks.images)}
-        samples += [Sample(path, "test", group.name, find_mask(path, by_stem)) for path in images.images]
+        samples += [Sample(path, split, group.name, find_mask(path, by_stem)) for path in images.images]
     return tuple(samples)
 
 

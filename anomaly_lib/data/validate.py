@@ -48,7 +48,9 @@ def validate_category(data: Path | str, category: str, progress: bool = False) -
         return [error.args[0]]
     problems += _layout_problems(found, Path(data))
     digests: dict[Path, bytes] = {}
-    for sample in progress_bar(found.train + found.test, description=printable(category), show=progress):
+    for sample in progress_bar(
+        found.train + found.test + found.uncertain, description=printable(category), show=progress
+    ):
         try:
             image = read_rgb(sample.path)
         except InputError as error:
@@ -167,7 +169,7 @@ def _leaks(found: Category, digests: dict[Path, bytes]) -> Iterator[Problem]:
     for sample in found.train:
         if sample.path in digests:
             train[digests[sample.path]].append(sample.path)
-    for sample in found.test:
+    for sample in found.test + found.uncertain:
         for path in train.get(digests.get(sample.path, b""), ()):
             kind = "anomalous" if sample.is_anomalous else "good"
             other = sample.path.relative_to(found.folder)

@@ -2,7 +2,7 @@
 
 from anomaly_lib.evaluation.comparison import compare
 from anomaly_lib.evaluation.curves import precision_recall_points, pro_points, roc_points
-from anomaly_lib.evaluation.groups import by_defect_size, by_defect_type
+from anomaly_lib.evaluation.groups import against_normals, by_defect_size, by_defect_type
 from anomaly_lib.evaluation.inputs import undefined_reason
 from anomaly_lib.evaluation.intervals import achieved_rate_interval, image_intervals, pixel_intervals, rate_interval
 from anomaly_lib.evaluation.metrics import average_precision, f1_at, f1_max, image_auroc, pixel_auroc
@@ -20,6 +20,7 @@ from anomaly_lib.evaluation.thresholds import (
 
 __all__ = [
     "achieved_rate_interval",
+    "against_normals",
     "aupro",
     "average_precision",
     "by_defect_size",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_pair, undefined_reason
+from anomaly_lib.evaluation.inputs import as_pair, as_region, sides, undefined_reason
 from anomaly_lib.evaluation.overlap import check_limit, label_regions, pro_curve
 from anomaly_lib.evaluation.ranking import Ranking, rank
 
@@ -49,20 +49,22 @@ def precision_recall_points(scores, labels) -> list[dict[str, float]] | None:
     return _rows(("recall", "precision"), x, np.repeat(precision, 2), 1.0)
 
 
-def pro_points(maps, masks, limit: float = 0.3) -> list[dict[str, float]] | None:
+def pro_points(maps, masks, limit: float = 0.3, region=None) -> list[dict[str, float]] | None:
     """The per-region-overlap curve from false-positive rate 0 to exactly `limit`.
 
-    maps and masks (N, H, W); rows of false_positive_rate in [0, limit] and overlap in [0, 1], as `overlap` defines
-    them; the area by trapezoids, divided by the limit, is `aupro`. None without a defect region or without a
-    normal pixel. ValueError as `aupro`.
+    maps, masks and region as in `aupro`; rows of false_positive_rate in [0, limit] and overlap in [0, 1], as
+    `overlap` defines them; the area by trapezoids, divided by the limit, is `aupro`. None without a defect region
+    or without a normal pixel. ValueError as `aupro`.
     """
     check_limit(limit)
     maps, masks = as_pair(maps, masks, ("maps", "masks"))
-    if undefined_reason(masks, "pixel"):
+    region = as_region(region, maps.shape)
+    if undefined_reason(masks if region is None else masks[region], "pixel"):
         return None
-    region, areas = label_regions(masks)
-    normal = maps[~masks]
-    false_positives, overlap = pro_curve(normal, maps[masks], 1.0 / areas[region], limit)
+    normal, defect = sides(masks, region)
+    number, areas = label_regions(masks, region)
+    normal = maps[normal]
+    false_positives, overlap = pro_curve(normal, maps[defect], 1.0 / areas[number], limit)
     x = false_positives / normal.size
     inside = int(np.searchsorted(x, limit, side="right"))
     if inside < x.size:  # the curve goes on: cut it at exactly the limit

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_pair, undefined_reason
+from anomaly_lib.evaluation.inputs import as_pair, as_region, as_scores, sides, undefined_reason
 from anomaly_lib.evaluation.metrics import image_auroc
-from anomaly_lib.evaluation.overlap import aupro_of, label_regions, pro_areas
-from anomaly_lib.evaluation.summary import NO_MASKS, _checked_pixels
+from anomaly_lib.evaluation.overlap import label_regions, pro_areas
+from anomaly_lib.evaluation.summary import NO_MASKS, checked_pixels
 from anomaly_lib.evaluation.thresholds import is_anomalous
 
 SIZE_EDGES = (0.001, 0.005, 0.02)  # area of a region as share of the image: 0.1 %, 0.5 %, 2 %
@@ -18,12 +18,13 @@ LIMIT = 0.3
 
 
 def by_defect_type(
-    scores, labels, maps, masks, types: Sequence[str], *, image_threshold: float | None = None
+    scores, labels, maps, masks, types: Sequence[str], *, image_threshold: float | None = None, region=None
 ) -> list[dict]:
     """One row for each defect type: its anomalous images against all normal images of the split.
 
     scores (N,), labels (N,) 0 = normal and 1 = anomalous, maps (N, H, W), masks (N, H, W) or None, types (N,) names,
-    for example the folders; those of normal images are not read. Sorted by name.
+    for example the folders; those of normal images are not read. Sorted by name. region as in `evaluate`: pixels
+    outside of it do not count.
 
     Keys: defect_type, n_images, n_regions; image_auroc, pixel_ap and aupro_030, computed on a split of this type's
     images and all normal ones (average precision depends on how much is defect: compare it between
@@ -32,7 +33,8 @@ def by_defect_type(
     ValueError as `evaluate`, or if there are not N types.
     """
     scores, labels = as_pair(scores, labels)
-    maps, masks = _checked_pixels(labels, maps, masks)
+    maps, masks = checked_pixels(labels, maps, masks)
+    region = as_region(region, maps.shape)
     types = np.asarray(types, dtype=str)
     if types.shape != labels.shape:
         raise ValueError(f"need one defect type for each image, got {types.shape} for {labels.shape}")
@@ -42,20 +44,43 @@ def by_defect_type(
         split = own | ~labels
         entries = {"defect_type": name, "n_images": int(np.count_nonzero(own))}
         values = {"image_auroc": undefined_reason(labels[split]) or image_auroc(scores[split], labels[split])}
-        values |= _of_pixels(maps[split], None if masks is None else masks[split])
+        values |= _of_pixels(*(None if array is None else array[split] for array in (maps, masks, region)))
         values["recall"] = _recall(scores[own], image_threshold)
         rows.append(_row(entries, values))
     return rows
 
 
+def against_normals(
+    normal_scores, scores, groups: Sequence[str], *, image_threshold: float | None = None
+) -> list[dict]:
+    """One row for each group of images whose label nobody is sure of: how far they stand out from the normal ones.
+
+    normal_scores (M,) of normal test images, scores (N,) and groups (N,) names. Sorted by name.
+    Keys: defect_type (the group), n_images, image_auroc against the normal images, recall (the share with score >=
+    image_threshold); undefined {key: reason}. ValueError as `image_auroc`, or if there are not N groups.
+    """
+    normal_scores, scores, groups = as_scores(normal_scores), as_scores(scores), np.asarray(groups, dtype=str)
+    if groups.shape != scores.shape:
+        raise ValueError(f"need one group for each image, got {groups.shape} for {scores.shape}")
+    rows = []
+    for name in np.unique(groups).tolist():
+        own = scores[groups == name]
+        labels = np.arange(normal_scores.size + own.size) >= normal_scores.size
+        auroc = undefined_reason(labels) or image_auroc(np.concatenate([normal_scores, own]), labels)
+        values = {"image_auroc": auroc, "recall": _recall(own, image_threshold)}
+        rows.append(_row({"defect_type": name, "n_images": own.size}, values))
+    return rows
+
+
 def by_defect_size(
-    maps, masks, *, pixel_threshold: float | None = None, edges: Sequence[float] = SIZE_EDGES
+    maps, masks, *, pixel_threshold: float | None = None, edges: Sequence[float] = SIZE_EDGES, region=None
 ) -> list[dict]:
     """One row for each class of area of the defect regions, from the smallest.
 
     maps (N, H, W), masks (N, H, W) or None. A region is 8-connected (`label_regions`); its size is its area
     as share of the image, at the maps' resolution: a mask that was made smaller before may have lost regions.
-    `edges` ascend within (0, 1); a region of exactly an edge's size belongs above it.
+    `edges` ascend within (0, 1); a region of exactly an edge's size belongs above it. Of a region of interest,
+    `region` as in `evaluate`, only what lies inside counts, also for the size.
 
     Keys: size (such as "0.1 to 0.5 %"), from_share, to_share; n_regions; any_found and half_found, the shares of
     regions of which any pixel, or at least half, has a value >= pixel_threshold; mean_overlap, the mean share of a
@@ -68,19 +93,20 @@ def by_defect_size(
     if masks is None:
         return [_row(name, dict.fromkeys(("n_regions", *_SIZE_KEYS), NO_MASKS)) for name in names]
     maps, masks = as_pair(maps, masks, ("maps", "masks"))
-    region, areas = label_regions(masks)
+    region = as_region(region, maps.shape)
+    number, areas = label_regions(masks, region)
     bucket = np.digitize(areas / np.prod(masks.shape[1:]), edges)
-    normal, defect = maps[~masks], maps[masks]
+    normal, defect = (maps[side] for side in sides(masks, region))
     overlap = None
     if pixel_threshold is not None:
-        overlap = np.bincount(region, is_anomalous(defect, pixel_threshold), minlength=areas.size) / areas
+        overlap = np.bincount(number, is_anomalous(defect, pixel_threshold), minlength=areas.size) / areas
     rows = []
     for index, name in enumerate(names):
         chosen = bucket == index
         values = {"n_regions": int(np.count_nonzero(chosen))}
         values |= _found(None if overlap is None else overlap[chosen], values["n_regions"])
-        pixels = chosen[region]
-        values["aupro_030"] = _aupro_of_regions(normal, defect[pixels], 1.0 / areas[region[pixels]])
+        pixels = chosen[number]
+        values["aupro_030"] = _aupro_of_regions(normal, defect[pixels], 1.0 / areas[number[pixels]])
         rows.append(_row(name, values))
     return rows
 
@@ -95,16 +121,21 @@ def _row(entries: dict, values: dict) -> dict:
     return entries | values | dict.fromkeys(undefined) | {"undefined": undefined}
 
 
-def _of_pixels(maps: np.ndarray, masks: np.ndarray | None) -> dict:
+def _of_pixels(maps: np.ndarray, masks: np.ndarray | None, region: np.ndarray | None) -> dict:
     """n_regions, pixel_ap and aupro_030 of a split, or why there are none."""
     if masks is None:
         return dict.fromkeys(("n_regions", "pixel_ap", "aupro_030"), NO_MASKS)
-    region, areas = label_regions(masks)
-    reason = undefined_reason(masks, "pixel")
+    number, areas = label_regions(masks, region)
+    reason = undefined_reason(masks if region is None else masks[region], "pixel")
     if reason:
         return {"n_regions": areas.size, "pixel_ap": reason, "aupro_030": reason}
-    ap = _average_precision(maps[~masks], maps[masks])
-    return {"n_regions": areas.size, "pixel_ap": ap, "aupro_030": aupro_of(maps, masks, region, areas, [LIMIT])[0]}
+    normal, defect = (maps[side] for side in sides(masks, region))
+    ap = _average_precision(normal, defect)
+    return {
+        "n_regions": areas.size,
+        "pixel_ap": ap,
+        "aupro_030": pro_areas(normal, defect, 1.0 / areas[number], [LIMIT])[0],
+    }
 
 
 def _average_precision(normal: np.ndarray, defect: np.ndarray) -> float:

@@ -62,6 +62,26 @@ def as_pair(scores, labels, names: tuple[str, str] = ("scores", "labels")) -> tu
     return pair
 
 
+def as_region(region, shape: tuple[int, ...]) -> np.ndarray | None:
+    """A region of interest, (H, W) or (N, H, W), as bool (N, H, W) = `shape`; None for none.
+
+    ValueError for another shape, values besides 0 and 1, or a region without a pixel.
+    """
+    if region is None:
+        return None
+    region = as_labels(region, "region")
+    if region.shape not in (shape, shape[1:]):
+        raise ValueError(f"region must be {shape[1:]} or {shape}, got {region.shape}")
+    if not region.any():
+        raise ValueError("region has no pixel; nothing would be evaluated")
+    return np.broadcast_to(region, shape)
+
+
+def sides(masks: np.ndarray, region: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which pixels (N, H, W) are normal and which are defect, both inside the region only where there is one."""
+    return (~masks, masks) if region is None else (~masks & region, masks & region)
+
+
 def undefined_reason(labels, level: str = "image") -> str | None:
     """Why a metric over these labels has no value, as a short sentence for the report; None if it has one.
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_labels, as_pair, undefined_reason
-from anomaly_lib.evaluation.summary import AUPRO_LIMITS, NO_MASKS, _checked_pixels
+from anomaly_lib.evaluation.inputs import as_labels, as_pair, as_region, undefined_reason
+from anomaly_lib.evaluation.summary import AUPRO_LIMITS, NO_MASKS, checked_pixels
 from anomaly_lib.evaluation.thresholds import allowed_count
 from anomaly_lib.evaluation.weighted import auroc, average_precision, histograms_of, pixel_metrics, summed, tie_groups
 
@@ -99,15 +99,16 @@ def image_intervals(scores, labels, seed: int, resamples: int = 1000, confidence
 
 
 def pixel_intervals(
-    maps, masks, labels, seed: int, resamples: int = 200, confidence: float = 0.95, bins: int = BINS
+    maps, masks, labels, seed: int, resamples: int = 200, confidence: float = 0.95, bins: int = BINS, region=None
 ) -> dict:
     """Bootstrap intervals (low, high) of pixel_auroc, pixel_ap, aupro_030 and aupro_005, by image.
 
     maps (N, H, W), masks (N, H, W) or None, labels (N,) 0 = normal, 1 = anomalous, by which the drawing is
-    stratified. Each image is kept as a histogram over `bins` values of the pooled maps, so that a resample is one
-    product, weights @ histograms. Half of the bins divide the defect pixels evenly, half the normal ones, denser
-    towards the highest (750 of 2,048 lie in the top 5 %, where AUPRO 0.05 is decided). Binning moves a metric by
-    less than 0.002 (by 0.0002 on 117 maps of 256 x 256, most in AP): far less than any interval's width.
+    stratified; region as in `evaluate`: pixels outside of it do not count. Each image is kept as a histogram over
+    `bins` values of the pooled maps, so that a resample is one product, weights @ histograms. Half of the bins divide
+    the defect pixels evenly, half the normal ones, denser towards the highest (750 of 2,048 lie in the top 5 %, where
+    AUPRO 0.05 is decided). Binning moves a metric by less than 0.002 (by 0.0002 on 117 maps of 256 x 256, most in
+    AP): far less than any interval's width.
 
     A key is None as in `image_intervals`, or without masks or defects; "undefined" holds {key: reason}. Resamples
     that happen to hold no defect pixel, possible where some anomalous images have empty masks, are left out.
@@ -118,16 +119,23 @@ def pixel_intervals(
     if bins < 16:
         raise ValueError(f"need at least 16 bins, got {bins}")
     labels = as_labels(labels)
-    maps, masks = _checked_pixels(labels, maps, masks)
-    reason = NO_MASKS if masks is None else undefined_reason(masks, "pixel") or _too_few(labels)
+    maps, masks = checked_pixels(labels, maps, masks)
+    region = as_region(region, maps.shape)
+    reason = _no_pixel_interval(masks, labels, region)
     if reason:
         return dict.fromkeys(PIXEL_KEYS) | {"undefined": dict.fromkeys(PIXEL_KEYS, reason)}
-    histograms = histograms_of(maps, masks, bins)
+    histograms = histograms_of(maps, masks, bins, region)
     values = {key: [] for key in PIXEL_KEYS}
     for weights in _resampled(labels, seed, resamples, histograms.shape[-1], "pixel intervals"):
         for key, value in pixel_metrics(weights, histograms).items():
             values[key].append(value)
     return _percentiles(values, confidence)
+
+
+def _no_pixel_interval(masks: np.ndarray | None, labels: np.ndarray, region: np.ndarray | None) -> str | None:
+    if masks is None:
+        return NO_MASKS
+    return undefined_reason(masks if region is None else masks[region], "pixel") or _too_few(labels)
 
 
 # Drawing. A resample is a row of weights: how often each image was drawn.

@@ -24,22 +24,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_pair, undefined_reason
+from anomaly_lib.evaluation.inputs import as_pair, as_region, sides, undefined_reason
 
 
-def aupro(maps, masks, limit: float = 0.3) -> float | None:
+def aupro(maps, masks, limit: float = 0.3, region=None) -> float | None:
     """AUPRO up to the false-positive rate `limit`, in [0, 1]; a perfect map gives exactly 1.
 
-    maps (N, H, W) finite, any range, higher = more anomalous; masks (N, H, W) bool or 0/1.
+    maps (N, H, W) finite, any range, higher = more anomalous; masks (N, H, W) bool or 0/1; region (H, W) or
+    (N, H, W) bool: other pixels do not count, as in `evaluate`.
     None without a defect region or without a normal pixel. ValueError for non-finite maps, other mask
     values, unequal shapes, or a limit outside (0, 1]. Peak besides the input 9 bytes a pixel
     for float32 maps and limit 0.3, 12 for limit 1; 24 for float64.
     """
     check_limit(limit)
     maps, masks = as_pair(maps, masks, ("maps", "masks"))
-    if undefined_reason(masks, "pixel"):
+    region = as_region(region, maps.shape)
+    if undefined_reason(masks if region is None else masks[region], "pixel"):
         return None
-    return aupro_of(maps, masks, *label_regions(masks), limits=[limit])[0]
+    normal, defect = sides(masks, region)
+    number, areas = label_regions(masks, region)
+    return pro_areas(maps[normal], maps[defect], 1.0 / areas[number], [limit])[0]
 
 
 def check_limit(limit: float) -> None:
@@ -48,31 +52,28 @@ def check_limit(limit: float) -> None:
         raise ValueError(f"the false-positive limit must lie in (0, 1], got {limit}")
 
 
-def label_regions(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def label_regions(masks: np.ndarray, region: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Number the 8-connected defect regions of the whole split, each image on its own.
 
-    masks (N, H, W) bool -> region (D,) int32, the number 0..R-1 of each defect pixel in the order of
-    `maps[masks]`, and areas (R,) in pixels. Diagonal neighbours are one region, so that a thin scratch is
-    not counted as many.
+    masks (N, H, W) bool -> numbers (D,), 0..R-1 of each defect pixel in the order of `maps[masks]`, and areas
+    (R,) in pixels. Diagonal neighbours are one region, so that a thin scratch is not counted as many.
+    With a region of interest (N, H, W), of the pixels inside alone, in the order of `maps[masks & region]`: numbered
+    on the whole masks and then cut, so that what the cut parts stays one.
     """
     from scipy import ndimage
 
     if masks.ndim != 3:
         raise ValueError(f"maps and masks must be (N, H, W), got {masks.shape}")
-    region, count = [np.zeros(0, dtype=np.int32)], 0
+    numbers, count = [np.zeros(0, dtype=np.int32)], 0
     for mask in masks[masks.any(axis=(1, 2))]:
         labels, found = ndimage.label(mask, structure=np.ones((3, 3)))
-        region.append(labels[mask] + (count - 1))
+        numbers.append(labels[mask] + (count - 1))
         count += found
-    region = np.concatenate(region)
-    return region, np.bincount(region, minlength=count)
-
-
-def aupro_of(
-    maps: np.ndarray, masks: np.ndarray, region: np.ndarray, areas: np.ndarray, limits: Sequence[float]
-) -> list[float]:
-    """AUPRO at each limit, with the regions already labelled; both classes present."""
-    return pro_areas(maps[~masks], maps[masks], 1.0 / areas[region], limits)
+    numbers = np.concatenate(numbers)
+    if region is not None:
+        kept, numbers = np.unique(numbers[region[masks]], return_inverse=True)
+        count = kept.size
+    return numbers, np.bincount(numbers, minlength=count)
 
 
 def pro_areas(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, limits: Sequence[float]) -> list[float]:

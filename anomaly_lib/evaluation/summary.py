@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_labels, as_pair, as_scores, undefined_reason
+from anomaly_lib.evaluation.inputs import as_pair, as_region, as_scores, undefined_reason
 from anomaly_lib.evaluation.metrics import auroc_of, f1_at, precision_recall_of
-from anomaly_lib.evaluation.overlap import aupro_of, label_regions
+from anomaly_lib.evaluation.overlap import label_regions, pro_areas
 from anomaly_lib.evaluation.ranking import rank
 from anomaly_lib.evaluation.thresholds import false_positive_rate
 
@@ -49,8 +49,8 @@ def evaluate(
     for a region of another shape or without a pixel.
     """
     scores, labels = as_pair(scores, labels)
-    maps, masks = _checked_pixels(labels, maps, masks)
-    pixels = _pixels_inside(maps, masks, labels, _checked_region(region, maps.shape))
+    maps, masks = checked_pixels(labels, maps, masks)
+    pixels = _pixels_inside(maps, masks, labels, as_region(region, maps.shape))
     entries = _image_ranked(scores, labels) | _pixel_ranked(pixels)
     entries |= _at_threshold("image", scores, labels, scores[~labels], image_threshold)
     entries |= _at_threshold("pixel", pixels.maps, pixels.masks, pixels.normals, pixel_threshold)
@@ -60,7 +60,7 @@ def evaluate(
     return entries | dict.fromkeys(undefined) | {"undefined": undefined}
 
 
-def _checked_pixels(labels: np.ndarray, maps, masks) -> tuple[np.ndarray, np.ndarray | None]:
+def checked_pixels(labels: np.ndarray, maps, masks) -> tuple[np.ndarray, np.ndarray | None]:
     """Maps and masks as arrays that fit the image labels and each other."""
     maps = as_scores(maps, "maps")
     if maps.ndim != 3 or labels.ndim != 1 or len(maps) != len(labels):
@@ -86,22 +86,10 @@ class _Pixels:
     outside: dict  # what a region leaves out, as entries; empty without one
 
 
-def _checked_region(region, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The region as (N, H, W) bool, or None for none."""
-    if region is None:
-        return None
-    region = as_labels(region, "region")
-    if region.shape not in (shape, shape[1:]):
-        raise ValueError(f"region must be {shape[1:]} or {shape}, got {region.shape}")
-    if not region.any():
-        raise ValueError("region has no pixel; nothing would be evaluated")
-    return np.broadcast_to(region, shape)
-
-
 def _pixels_inside(
     maps: np.ndarray, masks: np.ndarray | None, labels: np.ndarray, region: np.ndarray | None
 ) -> _Pixels:
-    defect, areas = (None, None) if masks is None else label_regions(masks)
+    defect, areas = (None, None) if masks is None else label_regions(masks, region)
     if region is None:
         return _Pixels(maps, masks, maps[~labels], defect, areas, {})
     outside = {"region_share": float(np.mean(region))}
@@ -111,10 +99,8 @@ def _pixels_inside(
         return _Pixels(maps[region], None, normals, None, None, outside | reasons)
     lost = masks.any(axis=(1, 2)) & ~(masks & region).any(axis=(1, 2))
     outside |= {"n_anomalous_outside_region": int(np.count_nonzero(lost))}
-    found, defect = np.unique(defect[region[masks]], return_inverse=True)
-    outside |= {"n_regions_outside_region": areas.size - found.size}
-    cut = np.bincount(defect, minlength=found.size)
-    return _Pixels(maps[region], masks[region], normals, defect, cut, outside)
+    outside |= {"n_regions_outside_region": label_regions(masks)[1].size - areas.size}
+    return _Pixels(maps[region], masks[region], normals, defect, areas, outside)
 
 
 # In the helpers below an entry is a number, or a string: the reason why there is none.
@@ -137,7 +123,8 @@ def _pixel_ranked(pixels: _Pixels) -> dict:
         counts = NO_MASKS if pixels.masks is None else pixels.areas.size
         return dict.fromkeys((*keys, best_iou, *AUPRO_LIMITS), reason) | {"n_regions": counts}
     limits = list(AUPRO_LIMITS.values())
-    overlaps = aupro_of(pixels.maps, pixels.masks, pixels.defect, pixels.areas, limits)
+    normal, defect = pixels.maps[~pixels.masks], pixels.maps[pixels.masks]
+    overlaps = pro_areas(normal, defect, 1.0 / pixels.areas[pixels.defect], limits)
     overlap_entries = dict(zip(AUPRO_LIMITS, overlaps, strict=True)) | {"n_regions": pixels.areas.size}
     curves = _curves(keys, pixels.maps, pixels.masks)
     f1 = curves["pixel_f1_max_oracle"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from anomaly_lib.evaluation.inputs import sides
 from anomaly_lib.evaluation.overlap import label_regions
 from anomaly_lib.evaluation.ranking import rank
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS
@@ -62,37 +63,38 @@ def _ratio(above: np.ndarray, below: np.ndarray, empty: float = np.nan) -> np.nd
 # Histograms.
 
 
-def histograms_of(maps: np.ndarray, masks: np.ndarray, bins: int) -> np.ndarray:
+def histograms_of(maps: np.ndarray, masks: np.ndarray, bins: int, region: np.ndarray | None = None) -> np.ndarray:
     """(3, N, K) pixels of each image in bins from the highest to the lowest, K <= `bins` + 1.
 
     First the normal pixels, then the defect pixels, then the defect pixels with weight 1 / (area of the region).
+    `region` (N, H, W) bool: pixels outside of it do not count.
     """
-    region, areas = label_regions(masks)
-    edges = _edges(maps, masks, 1.0 / areas[region], bins)
-    histograms, used = np.zeros((3, len(maps), edges.size + 1)), 0
-    for index, (image, mask) in enumerate(zip(maps, masks, strict=True)):
-        place = edges.size - np.searchsorted(edges, image.reshape(-1), side="right")
-        defect = place[mask.reshape(-1)]
-        weight = 1.0 / areas[region[used : used + defect.size]]
-        used += defect.size
-        histograms[1, index] = np.bincount(defect, minlength=edges.size + 1)
-        histograms[2, index] = np.bincount(defect, weight, minlength=edges.size + 1)
-        histograms[0, index] = np.bincount(place, minlength=edges.size + 1) - histograms[1, index]
+    normal, defect = sides(masks, region)
+    number, areas = label_regions(masks, region)
+    weight = 1.0 / areas[number]
+    edges = _edges(maps[normal], maps[defect], weight, bins)
+    weights = np.split(weight, np.cumsum(np.count_nonzero(defect, axis=(1, 2)))[:-1])
+    histograms = np.zeros((3, len(maps), edges.size + 1))
+    for index, image in enumerate(maps):
+        place = edges.size - np.searchsorted(edges, image, side="right")
+        defects = place[defect[index]]
+        histograms[0, index] = np.bincount(place[normal[index]], minlength=edges.size + 1)
+        histograms[1, index] = np.bincount(defects, minlength=edges.size + 1)
+        histograms[2, index] = np.bincount(defects, weights[index], minlength=edges.size + 1)
     return histograms
 
 
-def _edges(maps: np.ndarray, masks: np.ndarray, weight: np.ndarray, bins: int) -> np.ndarray:
+def _edges(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, bins: int) -> np.ndarray:
     """At most `bins` values, ascending and distinct, that begin a bin each.
 
     Any edges are valid, they only decide the resolution. So a 17th of the normal pixels is enough to place theirs
     (a prime: it meets every column of the picture). A quarter of the bins divide the defect pixels evenly, a
     quarter the regions evenly (the small ones too), half the normal pixels, as the cube of the rank.
     """
-    defect = np.sort(maps[masks])
-    normal = maps.reshape(-1)[~masks.reshape(-1)]
+    cumulated = np.cumsum(weight[np.argsort(defect)])
+    defect = np.sort(defect)
     normal = np.sort(normal[:: 17 if normal.size > 17 * bins else 1])
     quarter = np.linspace(0, 1, bins // 4)
-    cumulated = np.cumsum(weight[np.argsort(maps[masks])])
     by_region = np.minimum(np.searchsorted(cumulated, quarter * cumulated[-1]), defect.size - 1)
     top = (1 - np.linspace(0, 1, bins // 2) ** 3) * (normal.size - 1)
     picked = (

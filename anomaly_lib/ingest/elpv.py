@@ -7,18 +7,18 @@ The package ``elpv-dataset`` holds them as its page says: ``labels.csv`` with pa
 ``images/``. The files are copied, not what ``load_dataset`` decodes from them: names and bytes stay.
 
 Probability 0 is normal and 1 is anomalous. The experts were in doubt about 1/3 and 2/3, so these images go into
-``test_uncertain``, which the pipeline does not read: its image AUROC is of 0 against 1. A quarter of the normal images,
+``test_uncertain``, which the report shows apart: image AUROC is of 0 against 1. A quarter of the normal images,
 drawn with a fixed seed, is ``test/good``.
 """
 
 from importlib import util
 from pathlib import Path
 
-from anomaly_lib.data.folder import GOOD, Sample
+from anomaly_lib.data.folder import GOOD, UNCERTAIN, Sample
 from anomaly_lib.data.images import Problem
 from anomaly_lib.data.split import split_normals
 from anomaly_lib.errors import InputError
-from anomaly_lib.ingest.plan import UNCERTAIN, Item, Plan, Request, image_item
+from anomaly_lib.ingest.plan import Item, Plan, Request, image_item
 
 LABELS = "labels.csv"
 CATEGORIES = {"mono": "monocrystalline", "poly": "polycrystalline"}
@@ -96,7 +96,7 @@ def _read_labels(folder: Path) -> list[tuple[Path, float, str]]:
 
 _NOTES = (
     "probability 0 is normal (train/good, test/good), 1 is test/defective; there are no masks",
-    f"1/3 is {UNCERTAIN}/possibly_defective, 2/3 is {UNCERTAIN}/probably_defective: the pipeline reads neither",
+    f"1/3 is {UNCERTAIN}/possibly_defective, 2/3 is {UNCERTAIN}/probably_defective: in no metric, reported apart",
     f"a quarter of the normal images is test/good, drawn with seed {SEED} (anomaly_lib.data.split.split_normals)",
     "the package does not say which cells come from one module: train and test share modules",
 )

@@ -25,6 +25,8 @@ class Layout:
     holds: Callable[[Path], bool]
     plan: Callable[[list[Path], Request], Plan]
     licence: str
+    how_to_get: str
+    """Where people find it: the name of its page, since links move."""
     published: Mapping[str, int] = field(default_factory=dict)
     """Totals of ``counts.TOTALS``; empty where no source is known."""
     default_source: Callable[[], Path] | None = None
@@ -39,6 +41,7 @@ LAYOUTS = {
         holds=mvtec.is_mvtec_ad,
         plan=mvtec.plan_mvtec_ad,
         licence=NON_COMMERCIAL,
+        how_to_get="download MVTec AD from its page at mvtec.com",
         published={"train": 3629, "test": 1725, "masks": 1258},
         next_step="dvc repro profiles/paper/dvc.yaml",
     ),
@@ -48,6 +51,7 @@ LAYOUTS = {
         holds=mvtec.is_mvtec_ad_2,
         plan=mvtec.plan_mvtec_ad_2,
         licence=NON_COMMERCIAL,
+        how_to_get="download MVTec AD 2 from its page at mvtec.com",
     ),
     "mvtec_loco": Layout(
         title="MVTec LOCO AD",
@@ -55,6 +59,7 @@ LAYOUTS = {
         holds=mvtec.is_mvtec_loco,
         plan=mvtec.plan_mvtec_loco,
         licence=NON_COMMERCIAL,
+        how_to_get="download MVTec LOCO AD from its page at mvtec.com",
     ),
     "visa": Layout(
         title="VisA",
@@ -62,6 +67,7 @@ LAYOUTS = {
         holds=visa.is_visa,
         plan=visa.plan_visa,
         licence="CC BY 4.0",
+        how_to_get="download VisA from its authors' repository amazon-science/spot-diff",
         published={"images": 10821, "normal": 9621, "anomalous": 1200},
         next_step="dvc repro profiles/visa/dvc.yaml",
     ),
@@ -71,6 +77,7 @@ LAYOUTS = {
         holds=mvtec.is_btad,
         plan=mvtec.plan_btad,
         licence="as its authors say; read it before you use the images",
+        how_to_get="download BTAD (beanTech anomaly detection) from its authors' page",
         published={"images": 2830},
         next_step="dvc repro profiles/btad/dvc.yaml",
     ),
@@ -80,6 +87,7 @@ LAYOUTS = {
         holds=dtd.is_dtd,
         plan=dtd.plan_dtd,
         licence="for research; read its page before you use the images",
+        how_to_get="download DTD, the Describable Textures Dataset, from its page at robots.ox.ac.uk",
         published={"images": 5640, "folders": 47},
         next_step="set 'textures: {target}' in a profile's params.yaml",
     ),
@@ -89,6 +97,7 @@ LAYOUTS = {
         holds=elpv.is_elpv,
         plan=elpv.plan_elpv,
         licence=NON_COMMERCIAL,
+        how_to_get="pip install '.[elpv]'",
         published={"images": 2624},
         default_source=elpv.package_folder,
         next_step="dvc repro profiles/elpv/dvc.yaml",
@@ -99,6 +108,7 @@ LAYOUTS = {
         holds=lambda folder: False,
         plan=photos.plan_photos,
         licence="yours",
+        how_to_get="take photos",
         next_step="copy profiles/own, name the category there, and dvc repro profiles/own/dvc.yaml",
     ),
 }

@@ -8,9 +8,6 @@ from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
 from anomaly_lib.errors import InputError
 
-UNCERTAIN = "test_uncertain"
-"""Beside ``train`` and ``test``: images whose label is in doubt, by class. The pipeline does not read them."""
-
 
 @dataclass(frozen=True)
 class Request:

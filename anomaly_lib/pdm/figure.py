@@ -22,7 +22,7 @@ from anomaly_lib.pdm.clip import Clip
 from anomaly_lib.pdm.network import HISTORY
 from anomaly_lib.pdm.score import ClipMaps
 from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, NORMAL_COLOUR
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
 
 PANELS = ("next frame", "reference", "after coarse flow", "prediction", "flow", "error")
 LARGEST_ERROR = 1.0
@@ -126,7 +126,7 @@ def flow_wheel() -> Figure:
     return figure
 
 
-def player(clip: Clip, maps: ClipMaps, scores: np.ndarray, threshold: float | None = None) -> ipywidgets.VBox:
+def player(clip: Clip, maps: ClipMaps, scores: np.ndarray, threshold: float | None = None) -> Studio:
     """A slider over the frames of a clip; the arrow keys move it."""
     last = len(clip.frames) - 1
     controls = {"moment": ipywidgets.IntSlider(last // 2, HISTORY, last, description="frame", continuous_update=False)}

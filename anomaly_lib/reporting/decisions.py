@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anomaly_lib.evaluation.comparison import compare
 from anomaly_lib.params import Params
-from anomaly_lib.registry import METHODS
+from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import METRICS, run_key
 from anomaly_lib.reporting.tables import markdown_table
 from anomaly_lib.selection import CRITERION
@@ -24,7 +24,7 @@ def intervals(rows: Sequence[dict]) -> str:
     first = with_intervals[0]["seed"]
     titles = {metric.key: metric.title for metric in METRICS}
     lines = [
-        {"method": _name(row["method"]), "category": row["category"]}
+        {"method": shown_name(row["method"]), "category": row["category"]}
         | {titles[key]: _interval(row[key], row["intervals"][key]) for key in COMPARED}
         for row in with_intervals
         if row["seed"] == first
@@ -50,7 +50,7 @@ def promises(rows: Sequence[dict]) -> str:
     within = sum(row["decision"]["within"] for row in checked)
     lines = [
         {
-            "method": _name(row["method"]),
+            "method": shown_name(row["method"]),
             "category": row["category"],
             "seed": row["seed"],
             "requested": f"{row['decision']['requested']:.3f}",
@@ -96,10 +96,10 @@ def _choice(category: str, criterion: dict[str, float], scored: dict[str, float]
     chosen, oracle = max(criterion, key=criterion.get), max(scored, key=scored.get)
     return {
         "category": category,
-        "chosen": _name(chosen),
+        "chosen": shown_name(chosen),
         "its criterion": f"{criterion[chosen]:.3f}",
         "its image AUROC": f"{scored[chosen]:.3f}",
-        "oracle": _name(oracle),
+        "oracle": shown_name(oracle),
         "its image AUROC, oracle": f"{scored[oracle]:.3f}",
         "oracle adds": f"{scored[oracle] - scored[chosen]:.3f}",
     }
@@ -127,7 +127,9 @@ def pairs(rows: Sequence[dict]) -> str:
         for first, second in combinations(methods, 2):
             result = compare(means[first], means[second])
             if result["pairs"]:
-                lines.append({"metric": metric, "methods": f"{_name(first)} − {_name(second)}"} | _pair(result))
+                lines.append(
+                    {"metric": metric, "methods": f"{shown_name(first)} − {shown_name(second)}"} | _pair(result)
+                )
     if not lines:
         return ""
     return (
@@ -154,10 +156,6 @@ def _by_method(rows: Sequence[dict], category: str, metric: str) -> dict[str, fl
         if row["category"] == category:
             values.setdefault(row["method"], []).append(row.get(metric))
     return {method: statistics.fmean(found) for method, found in values.items() if None not in found}
-
-
-def _name(method: str) -> str:
-    return method.upper() if method in METHODS else method
 
 
 def _signed(value: float) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly_lib.params import Params
-from anomaly_lib.registry import METHODS
+from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import NOT_DEFINED, run_key
 from anomaly_lib.reporting.tables import markdown_table
 
 TYPE_COLUMNS = ["defect_type", "n_images", "n_regions", "image_auroc", "pixel_ap", "aupro_030", "recall"]
+UNCERTAIN_COLUMNS = ["defect_type", "n_images", "image_auroc", "recall"]
 SIZE_COLUMNS = ["size", "n_regions", "any_found", "half_found", "mean_overlap", "aupro_030"]
 
 
@@ -25,13 +26,13 @@ def _text(value: object, reason: str | None) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def by_type_table(params: Params, reports: Path) -> str:
+def by_type_table(params: Params, reports: Path, name: str = "defect_types.csv") -> str:
     """Markdown: a row a category and defect type, a column a method: image AUROC, and the share that was found.
 
-    Mean over the seeds that have the number.
+    Mean over the seeds that have the number. ``name`` is the file of each run that is read.
     """
     found = {}
-    for method, row in _runs(params, reports, "defect_types.csv"):
+    for method, row in _runs(params, reports, name):
         place = (row["category"], row["defect_type"], row["n_images"])
         found.setdefault(place, {}).setdefault(method, []).append((row["image_auroc"], row["recall"]))
     return _table(found, ("category", "defect", "images"), params)
@@ -62,6 +63,17 @@ def groups_section(params: Params, reports: Path) -> str:
     )
 
 
+def uncertain_section(params: Params, reports: Path) -> str:
+    """Images of which the experts were in doubt, by how sure they were; empty where no category has any."""
+    rows = by_type_table(params, reports, "uncertain.csv")
+    if not rows:
+        return ""
+    return (
+        "## Images that the experts were not sure of\n\nThey count in no other table. Image AUROC against the normal "
+        f"test images / share flagged at the calibrated threshold; means over the seeds.\n\n{rows}"
+    )
+
+
 def _runs(params: Params, reports: Path, name: str) -> list[tuple[str, dict]]:
     """(method, row with its category) of that file of every run that was made."""
     rows = []
@@ -82,11 +94,10 @@ def _table(
     rows = []
     for place, methods in found.items():
         cells = {
-            (name.upper() if name in METHODS else name): _cell(methods.get(name), counts and counts.get((place, name)))
-            for name in params.methods
+            shown_name(name): _cell(methods.get(name), counts and counts.get((place, name))) for name in params.methods
         }
         rows.append(dict(zip(heads, place, strict=True)) | cells)
-    return markdown_table(rows) if rows else ""
+    return markdown_table(rows)
 
 
 def _cell(pairs: Sequence[tuple[str, str]] | None, count: str | None) -> str:

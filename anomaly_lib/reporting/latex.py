@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import METRICS, average_cell, mean_cell
 
 SPECIAL = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"} | {"–": "--", "±": "$\\pm$"})
@@ -15,7 +16,7 @@ def results_latex(rows: Sequence[dict], caption: str) -> str:
 def _table(rows: Sequence[dict], metric: str, caption: str) -> str:
     methods = list(dict.fromkeys(row["method"] for row in rows))
     categories = list(dict.fromkeys(row["category"] for row in rows))
-    lines = [["category", *(method.upper() for method in methods)]]
+    lines = [["category", *(shown_name(method) for method in methods)]]
     lines += [[category, *(mean_cell(rows, method, category, metric) for method in methods)] for category in categories]
     average = ["average", *(average_cell(rows, method, metric) for method in methods)]
     head, *body = (" & ".join(cell.translate(SPECIAL) for cell in line) + " \\\\" for line in lines)

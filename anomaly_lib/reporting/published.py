@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from anomaly_lib.params import Params
+from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import METRICS, column_order, mean_cell
 from anomaly_lib.reporting.tables import markdown_table
 
@@ -50,7 +51,7 @@ def _side_by_side(rows: Sequence[dict], params: Params, titles: dict[str, str]) 
     for key in SHOWN if entries else ():
         lines = []
         for category in column_order(params.categories):
-            ours = {f"{name.upper()}, ours": mean_cell(rows, name, category, key) for name in params.methods}
+            ours = {f"{shown_name(name)}, ours": mean_cell(rows, name, category, key) for name in params.methods}
             theirs = {e["id"]: _percent(e["per_category"].get(category, {}).get(key)) for e in entries}
             lines.append({"category": category} | ours | theirs)
         tables.append(f"### {titles[key]}, beside the published\n\n{markdown_table(lines)}")

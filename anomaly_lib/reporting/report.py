@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from anomaly_lib.params import Params, params_hash
-from anomaly_lib.registry import method_class
+from anomaly_lib.registry import method_class, shown_name
 from anomaly_lib.reporting.decisions import choices, intervals, pairs, promises
-from anomaly_lib.reporting.groups import groups_section
+from anomaly_lib.reporting.groups import groups_section, uncertain_section
 from anomaly_lib.reporting.published import published_section
 from anomaly_lib.reporting.results import METRICS, parts_table, run_key, table
 from anomaly_lib.reporting.tables import markdown_table
@@ -33,8 +33,9 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
     parts = [_header(rows, params, stamp)]
     parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
     parts += [intervals(rows), promises(rows), choices(rows, params, reports), pairs(rows)]
-    parts += [groups_section(params, reports), _score_parts(rows), _reasons(rows), published_section(rows, params)]
-    parts += [_where(rows, params), _pictures(rows)]
+    parts += [groups_section(params, reports), uncertain_section(params, reports), _score_parts(rows)]
+    parts += [_reasons(rows), published_section(rows, params), _where(rows, params)]
+    parts += [_pictures(rows)] if params.gif.in_report else []
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -48,7 +49,7 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
         for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
             heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
-            axis.plot([row[metric.key] for row in runs], heights, marker, label=method.upper(), alpha=0.8)
+            axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
         axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
         axis.grid(axis="x", alpha=0.3)
     axes[0].margins(y=0.25)
@@ -58,9 +59,12 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
 
 
 def copy_demos(params: Params, reports: Path, target: Path) -> None:
-    """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds."""
+    """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds.
+
+    None of them where ``gif.in_report`` is false.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    for method in params.methods:
+    for method in params.methods if params.gif.in_report else ():
         for category in params.categories:
             source = reports / "gif" / run_key(method, category, params.seeds[0])
             for name in ("demo.gif", "strip.png"):
@@ -145,6 +149,8 @@ def _pictures(rows: Sequence[dict]) -> str:
 
 
 def _picture(method: str, category: str) -> str:
-    alt = f"{method.upper()} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
+    alt = (
+        f"{shown_name(method)} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
+    )
     file = f"gifs/{method}-{category}"
-    return f"### {method.upper()}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"
+    return f"### {shown_name(method)}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"

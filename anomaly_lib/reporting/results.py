@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomaly_lib.params import Params
-from anomaly_lib.registry import METHODS
+from anomaly_lib.registry import METHODS, shown_name
 
 NOT_RUN, NOT_DEFINED = "not run", "not defined"
 # Textures first, then objects: the order in which TNVision's tables show MVTec AD.
@@ -129,8 +129,7 @@ def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(METH
     lines = ["| method | average | " + " | ".join(categories) + " |", "|---" * (len(categories) + 2) + "|"]
     for method in [name for name in methods if any(row["method"] == name for row in rows)]:
         cells = [mean_cell(rows, method, category, metric) for category in categories]
-        name = method.upper() if method in METHODS else method
-        lines.append(" | ".join([f"| {name}", average_cell(rows, method, metric), *cells]) + " |")
+        lines.append(" | ".join([f"| {shown_name(method)}", average_cell(rows, method, metric), *cells]) + " |")
     return "\n".join(lines)
 
 

@@ -14,7 +14,9 @@ def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str]) -> None:
 
 
 def markdown_table(rows: Sequence[dict]) -> str:
-    """Any rows with equal keys as a Markdown table."""
+    """Any rows with equal keys as a Markdown table; no text at all for no rows."""
+    if not rows:
+        return ""
     columns = list(rows[0])
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     return "\n".join(lines + ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows])

@@ -20,6 +20,7 @@ from anomaly_lib.methods.base import Method
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.progress import progress_bar
+from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import run_key
 from anomaly_lib.reporting.tables import markdown_table
 from anomaly_lib.reproducibility import make_deterministic
@@ -99,7 +100,7 @@ def _markdown(record: dict, params: Params) -> str:
     here = record["machine"]
     lines = [
         {
-            "method": row["method"].upper(),
+            "method": shown_name(row["method"]),
             "trained parameters": f"{row['parameters']:,}",
             "image size": row["image_size"],
             "latency, median": f"{row['latency_median_ms']:.0f} ms",

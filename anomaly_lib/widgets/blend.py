@@ -9,7 +9,7 @@ from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.reporting.style import displayable
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import synthesize
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
 
 SHAPES = {
     "perlin": {},
@@ -37,7 +37,7 @@ def blend_figure(normal: Tensor, textures: Tensor, opacity: float, seed: int, sh
     return figure
 
 
-def blend_studio(normal: Tensor, textures: Tensor) -> ipywidgets.VBox:
+def blend_studio(normal: Tensor, textures: Tensor) -> Studio:
     """Opacity and seed as sliders, the shape as a choice, over one normal image and the textures."""
     controls = {
         "opacity": ipywidgets.FloatSlider(0.6, min=0.05, max=1.0, step=0.05, description="opacity"),

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from anomaly_lib.data import Sample, read_mask, read_rgb
 from anomaly_lib.reporting.figures import outline
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
 
 
 def sample_figure(sample: Sample, show_outline: bool = True) -> Figure:
@@ -22,7 +22,7 @@ def sample_figure(sample: Sample, show_outline: bool = True) -> Figure:
     return figure
 
 
-def browse(samples: Sequence[Sample]) -> ipywidgets.VBox:
+def browse(samples: Sequence[Sample]) -> Studio:
     """A slider over the samples and a switch for the outline; both work with the arrow and space keys."""
     controls = {
         "position": ipywidgets.IntSlider(0, 0, len(samples) - 1, description="image", continuous_update=False),

@@ -10,17 +10,27 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from anomaly_lib.methods.dmad.losses import cycle_loss, smoothness_loss, strength_loss
-from anomaly_lib.methods.dmad.warp import Fields, from_prototype, identity_grid, to_prototype
+from anomaly_lib.methods.dmad.pictures import field_colours
+from anomaly_lib.methods.dmad.warp import Fields, from_prototype, identity_grid, length, to_prototype
 from anomaly_lib.reporting.style import displayable
 from anomaly_lib.reproducibility import generator
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
 
 LIMIT = 0.2
 """End of the bars' scale; a shift by 10 pixels of 96 has a strength of 0.21."""
 MESH = 9  # lines of the drawn grid along each axis
-MARGINS = {"left": 0.01, "right": 0.985, "top": 0.87, "bottom": 0.12, "wspace": 0.06, "width_ratios": (1, 1, 1, 0.75)}
+MARGINS = {
+    "left": 0.01,
+    "right": 0.985,
+    "top": 0.87,
+    "bottom": 0.12,
+    "wspace": 0.06,
+    "width_ratios": (1, 1, 1, 1, 0.8),
+}
 """Fixed, because looking for a layout takes as long as drawing."""
-ALT = "a picture, the same picture deformed and warped back, and three bars: strength, smoothness and cycle loss"
+ALT = (
+    "a picture, the same deformed and warped back, the flow as colours, and bars of strength, smoothness and cycle loss"
+)
 
 
 def hand_field(size: int, shift: float = 0.0, bend: float = 0.0, jitter: float = 0.0, seed: int = 0) -> Tensor:
@@ -53,19 +63,32 @@ def hand_losses(image: Tensor, field: Tensor) -> tuple[dict[str, float], Tensor,
 
 
 def deform_figure(image: Tensor, shift: float = 0.0, bend: float = 0.0, jitter: float = 0.0) -> Figure:
-    """Where the places of the new picture are read, the new picture, warped back, and the losses; image (3, S, S)."""
+    """Where the places of the new picture are read, the new picture, warped back, flow and losses; image (3, S, S).
+
+    The flow's hue is the direction, its saturation the length; white is no motion.
+    """
     field = hand_field(image.shape[-1], shift, bend, jitter)
     losses, warped, restored = hand_losses(image[None], field)
-    figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.5), layout="none", gridspec_kw=MARGINS)
-    titles = ("read at these places", "deformed", "warped back by minus the field")
-    for axis, picture, title in zip(axes, (image, warped[0], restored[0]), titles, strict=False):
+    figure, axes = plt.subplots(1, 5, figsize=(11.8, 2.5), layout="none", gridspec_kw=MARGINS)
+    pictures = {
+        "read at these places": image,
+        "deformed": warped[0],
+        "warped back by minus the field": restored[0],
+        f"flow, hue = direction, up to {_longest(field):.1f} px": field_colours(field)[0],
+    }
+    for axis, (title, picture) in zip(axes, pictures.items(), strict=False):
         axis.imshow(displayable(picture))
         axis.set_title(title, fontsize=9)
         axis.set_axis_off()
-    axes[3].set_title("losses", fontsize=9)
+    axes[4].set_title("losses", fontsize=9)
     _draw_mesh(axes[0], field)
-    _draw_bars(axes[3], losses)
+    _draw_bars(axes[4], losses)
     return figure
+
+
+def _longest(field: Tensor) -> float:
+    """Length of the longest displacement of (1, 2, S, S), in pixels."""
+    return length(field).max().item() * (field.shape[-1] - 1) / 2
 
 
 def _draw_mesh(axis: Axes, field: Tensor) -> None:
@@ -87,7 +110,7 @@ def _draw_bars(axis: Axes, losses: dict[str, float]) -> None:
     axis.tick_params(labelsize=8)
 
 
-def deform_studio(image: Tensor) -> ipywidgets.VBox:
+def deform_studio(image: Tensor) -> Studio:
     """Three sliders for shift, bend and jitter of an image (3, S, S); the arrow keys move them."""
     controls = {
         "shift": ipywidgets.FloatSlider(0, min=-10, max=10, step=1, description="shift, px"),

@@ -19,7 +19,7 @@ from anomaly_lib.methods.dmad.quantise import VectorQuantiser, health
 from anomaly_lib.reporting.figures import outline
 from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, NORMAL_COLOUR, displayable
 from anomaly_lib.reproducibility import generator
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
 
 SIZES = [2**k for k in range(9)]
 ERROR_LIMIT = 2.0
@@ -158,7 +158,7 @@ def memory_curves(example: MemoryExample, rounds: int = 5) -> Figure:
     return figure
 
 
-def memory_studio(example: MemoryExample) -> ipywidgets.VBox:
+def memory_studio(example: MemoryExample) -> Studio:
     """The memory's size, where its codes begin, and rounds of learning; the arrow keys move the sliders."""
     controls = {
         "size": ipywidgets.SelectionSlider(options=SIZES, value=32, description="codes"),

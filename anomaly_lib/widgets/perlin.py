@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import perlin_noise
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
 
 SIZE = 192  # pixels; small enough to answer at once
 
@@ -27,7 +27,7 @@ def perlin_figure(cells_high: int, cells_wide: int, threshold: float, seed: int 
     return figure
 
 
-def perlin_studio() -> ipywidgets.VBox:
+def perlin_studio() -> Studio:
     """Three sliders, for cells along both axes and the threshold; the arrow keys move them."""
     powers = [2**k for k in range(6)]
     controls = {

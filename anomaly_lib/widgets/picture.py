@@ -7,42 +7,128 @@ papermill's client waits for ever now and then (measured: 3 of 6 runs of a noteb
 import base64
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import ipywidgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from anomaly_lib.errors import InputError
 
-def picture_with_controls(
-    draw: Callable[..., Figure], controls: dict[str, ipywidgets.Widget], alt: str
-) -> ipywidgets.VBox:
+Draw = Callable[..., Figure]
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Studio(ipywidgets.VBox):
+    """A widget that brings a still picture of its first state along, for pages without a kernel.
+
+    JupyterLab and Voila show the widget; a reader of the saved notebook, of the site or of the slides, where a widget
+    is an empty place, gets the picture with its alternative text.
+    """
+
+    def __init__(self, children, still: bytes, alt: str):
+        super().__init__(children)
+        self.still, self.alt = still, alt
+
+    def _repr_mimebundle_(self, **options):
+        bundle = super()._repr_mimebundle_(**options)
+        if bundle and WIDGET_VIEW in bundle:
+            caption = "A still of the first setting. With a running kernel the controls can be moved."
+            figure = f"{image_element(self.still, self.alt)}<figcaption>{caption}</figcaption>"
+            bundle["text/html"] = f'<figure class="widget-still">{figure}</figure>'
+        return bundle
+
+
+class BusySign(ipywidgets.HTML):
+    """Says that something is being worked out, also to screen readers; empty while nothing is."""
+
+    WORDS = "drawing…"
+
+    @contextmanager
+    def on(self, words: str = WORDS) -> Iterator[None]:
+        """Shown inside the block, and gone after it, however it ends."""
+        self.value = f'<span class="anomaly-busy" role="status">{html.escape(words)}</span>'
+        try:
+            yield
+        finally:
+            self.value = ""
+
+
+def picture_with_controls(draw: Draw, controls: dict[str, ipywidgets.Widget], alt: str) -> Studio:
     """Controls above the figure that ``draw(**values)`` returns, drawn anew whenever a value changes.
 
-    ``alt`` describes the picture to people who do not see it. The reset button restores the first values.
+    ``alt`` describes the picture to people who do not see it; the values of the controls and the titles in the figure
+    are added, so that the text says what is shown at the moment. The reset button restores the first values. An
+    InputError of ``draw`` stands in the picture's place.
     """
     first = {name: control.value for name, control in controls.items()}
-    picture = ipywidgets.HTML()
-    reset = ipywidgets.Button(description="reset", tooltip="back to the first values")
+    picture, busy, reset = ipywidgets.HTML(), BusySign(), reset_button()
+    still: dict[str, str | bytes] = {"still": b"", "alt": alt}
+    restoring = False
 
     def redraw(change=None) -> None:
-        figure = draw(**{name: control.value for name, control in controls.items()})
-        picture.value = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{_png(figure)}">'
+        if restoring:
+            return
+        with busy.on():
+            try:
+                figure = draw(**{name: control.value for name, control in controls.items()})
+            except InputError as error:
+                picture.value = f'<p role="alert">{html.escape(str(error))}</p>'
+                return
+            still["alt"] = f"{alt}. {state_in_words(controls.values(), figure)}"
+            still["still"] = png(figure)
+            picture.value = image_element(**still)
 
     def restore(button) -> None:
+        nonlocal restoring
+        restoring = True
         for name, control in controls.items():
             control.value = first[name]
+        restoring = False
+        redraw()
 
     for control in controls.values():
         control.observe(redraw, "value")
     reset.on_click(restore)
     redraw()
-    return ipywidgets.VBox([ipywidgets.HBox([*controls.values(), reset]), picture])
+    return Studio([controls_row([*controls.values(), reset, busy]), picture], **still)
 
 
-def _png(figure: Figure) -> str:
-    """The figure as PNG in base64; closes it, or the inline backend would show it a second time."""
+def controls_row(widgets: list[ipywidgets.Widget]) -> ipywidgets.HBox:
+    """Side by side, in as many lines as the width of the page asks for."""
+    return ipywidgets.HBox(widgets, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"))
+
+
+def reset_button() -> ipywidgets.Button:
+    """A button that says what it does."""
+    return ipywidgets.Button(description="reset", tooltip="back to the first values")
+
+
+def state_in_words(controls, figure: Figure) -> str:
+    """'threshold 0.5, seed 3. 12 % of the image': the controls' values and the figure's titles."""
+    values = ", ".join(f"{control.description} {_value_in_words(control.value)}" for control in controls)
+    titles = [figure.get_suptitle(), *(axis.get_title() for axis in figure.axes)]
+    return ". ".join([values, *(" ".join(title.split()) for title in titles if title)])
+
+
+def _value_in_words(value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return " to ".join(map(_value_in_words, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def image_element(still: bytes, alt: str) -> str:
+    """An ``img`` that holds the PNG itself."""
+    data = base64.b64encode(still).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; closes it, or the inline backend would show it a second time."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    figure.savefig(stream, format="png", metadata={"Software": None})
     plt.close(figure)
-    return base64.b64encode(stream.getvalue()).decode()
+    return stream.getvalue()

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from anomaly_lib.errors import InputError
 from anomaly_lib.regions import Polygon, rasterise, region_json, save_region
 from anomaly_lib.reporting.style import CONTOUR_COLOUR, displayable
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
 
 RECTANGLE, ELLIPSE, HOLE = "rectangle", "ellipse", "all but the rectangle"
 SHAPES = (RECTANGLE, ELLIPSE, HOLE)
@@ -50,7 +50,7 @@ def region_figure(image: np.ndarray, polygons: list[Polygon], exclude: list[Poly
     return figure
 
 
-def region_picker(image: np.ndarray, file: Path | None = None) -> ipywidgets.VBox:
+def region_picker(image: np.ndarray, file: Path | None = None) -> Studio:
     """Pick a region on an image (3, S, S) in [0, 1]; the field below holds the JSON to save.
 
     With ``file`` there is a button that writes it, and a word whether that worked.
@@ -71,7 +71,7 @@ def region_picker(image: np.ndarray, file: Path | None = None) -> ipywidgets.VBo
     alt = "The image with the region of interest bright, and what is left out dark"
     picker = picture_with_controls(draw, controls, alt)
     below = [text] if file is None else [text, _save_row(controls, file)]
-    return ipywidgets.VBox([picker, *below])
+    return Studio([picker, *below], picker.still, picker.alt)
 
 
 def _save_row(controls: dict[str, ipywidgets.Widget], file: Path) -> ipywidgets.HBox:

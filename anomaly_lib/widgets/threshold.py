@@ -1,7 +1,7 @@
-"""Threshold studio: move the score threshold of any method, and watch precision and recall.
+"""Threshold studio: move the score threshold of any method, and watch decisions, curves and costs move with it.
 
-Precision depends on how common defects are, and a test set holds far more of them than a production line. So the
-second control states another share of anomalous images, with the same recall and false-positive rate.
+Precision and cost depend on how common defects are, and a test set holds far more of them than a production line. So
+one control states another share of anomalous images, with the same recall and false-positive rate.
 """
 
 import ipywidgets
@@ -9,31 +9,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.inputs import as_pair
 from anomaly_lib.reporting.figures import draw_scores
 from anomaly_lib.reporting.style import ANOMALOUS_COLOUR
-from anomaly_lib.widgets.picture import picture_with_controls
+from anomaly_lib.widgets.costs import precision, rates
+from anomaly_lib.widgets.picture import Studio, picture_with_controls
+from anomaly_lib.widgets.threshold_view import Scored, decision_figure
+
+__all__ = ["AS_HERE", "RATIOS", "SHARES", "Scored", "precision", "rates", "threshold_figure", "threshold_studio"]
 
 AS_HERE = "as in these images"
 SHARES = {AS_HERE: None, "1 in 10": 0.1, "1 in 100": 0.01, "1 in 1000": 0.001}
+RATIOS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""What a miss costs, in false alarms."""
 STOPS = 200
-
-
-def rates(scores, labels, threshold: float) -> tuple[float, float]:
-    """Recall and false-positive rate where "anomalous" means score >= threshold; both in [0, 1].
-
-    scores (N,) finite, labels (N,) bool or 0/1 with both classes.
-    """
-    scores, labels = as_pair(scores, labels)
-    found = is_anomalous(scores, threshold)
-    return float(found[labels].mean()), float(found[~labels].mean())
-
-
-def precision(recall: float, false_positive_rate: float, share: float) -> float | None:
-    """Share of true alarms among all alarms where ``share`` of the images is anomalous; None without an alarm."""
-    alarms = recall * share + false_positive_rate * (1 - share)
-    return recall * share / alarms if alarms > 0 else None
 
 
 def threshold_figure(scores, labels, threshold: float, share: float | None = None) -> Figure:
@@ -59,10 +48,14 @@ def threshold_figure(scores, labels, threshold: float, share: float | None = Non
     return figure
 
 
-def threshold_studio(scores, labels, threshold: float) -> ipywidgets.VBox:
-    """A slider over the scores' range, starting at ``threshold``, and how common defects are; arrow keys move both."""
-    scores, labels = as_pair(scores, labels)
-    low, high = float(min(scores.min(), threshold)), float(max(scores.max(), threshold))
+def threshold_studio(scores, labels, threshold: float, **further) -> Studio:
+    """The threshold, how common defects are, and what a miss costs; arrow keys move all three.
+
+    scores (N,) and labels (N,) of test images, the calibrated ``threshold`` from which the slider starts; ``further``
+    are the other fields of ``Scored``: a PRO curve, and what lets a threshold be chosen without test labels.
+    """
+    scored = Scored(*as_pair(scores, labels), threshold, **further)
+    low, high = float(min(scored.scores.min(), threshold)), float(max(scored.scores.max(), threshold))
     margin = (high - low or 1.0) / STOPS
     slider = ipywidgets.FloatSlider(
         threshold,
@@ -72,10 +65,17 @@ def threshold_studio(scores, labels, threshold: float) -> ipywidgets.VBox:
         description="threshold",
         readout_format=".3g",
     )
-    controls = {"threshold": slider, "share": ipywidgets.Dropdown(options=list(SHARES), description="defects")}
+    controls = {
+        "threshold": slider,
+        "share": ipywidgets.Dropdown(options=list(SHARES), description="defects"),
+        "ratio": ipywidgets.SelectionSlider(options=RATIOS, value=10, description="miss costs"),
+    }
 
-    def draw(threshold: float, share: str) -> Figure:
-        return threshold_figure(scores, labels, threshold, SHARES[share])
+    def draw(threshold: float, share: str, ratio: int) -> Figure:
+        return decision_figure(scored, threshold, SHARES[share], ratio)
 
-    alt = "histogram of image scores with the threshold, and the point it gives on the precision-recall curve"
+    alt = (
+        "histogram of image scores with the threshold, confusion matrix, ROC and PRO curves with the point of this "
+        "threshold, and the expected cost against the threshold"
+    )
     return picture_with_controls(draw, controls, alt)

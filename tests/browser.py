@@ -1,0 +1,246 @@
+"""A real Chromium against a real JupyterLab and Voila: fixtures for the tests of lessons and demos.
+
+Each server starts once a session, on a free port, with configuration and workspace folders of its own, so that
+nothing of the person's is read or written. Notebooks are opened as copies under ``build/browser``, because JupyterLab
+saves them with their outputs. ``import`` the fixtures into a test file: ``chromium``, ``jupyterlab``, ``voila``.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = float(os.environ.get("ANOMALY_BROWSER_PATIENCE", "180"))
+"""Seconds that a page may take to open and to run: CI machines are busy."""
+KEPT_QUIET = """{
+ "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false},
+ "@jupyterlab/docmanager-extension:plugin": {"autosave": false}
+}"""
+CONTROLS = (
+    ".noUi-handle, .widget-dropdown select, .widget-checkbox input, .widget-toggle-buttons button:not(.mod-active)"
+)
+# Notes, with the browser's own clock, when a key went down, when a busy sign came and when a picture changed.
+WATCH = """
+window.noted = [];
+const note = (what) => window.noted.push([what, performance.now()]);
+window.addEventListener('keydown', () => note('key'), true);
+const look = (node) => {
+  if (!node.querySelector) return;
+  if (node.matches('.anomaly-busy') || node.querySelector('.anomaly-busy')) note('busy');
+  if (node.matches('img') || node.querySelector('img')) note('picture');
+};
+new MutationObserver((changes) => changes.forEach((change) => {
+  change.addedNodes.forEach(look);
+  if (change.attributeName === 'src') note('picture');
+})).observe(document.body, {childList: true, subtree: true, attributes: true, attributeFilter: ['src']});
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the page did after a key."""
+
+    picture: float | None
+    """Seconds until a picture changed; None if none did."""
+    busy: float | None
+    """Seconds until a busy sign was seen."""
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium; skips where it or its driver is absent."""
+    binary = next((shutil.which(name) for name in BROWSERS if shutil.which(name)), None)
+    driver = shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("no Chromium with chromedriver here; Debian: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1600,1200")
+    options.page_load_strategy = "none"  # Voila's page loads for as long as its notebook runs
+    for flag in flags:
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server answers."""
+
+    url: str
+    token: str = ""
+
+    def open_copy(self, browser, notebook: Path) -> None:
+        """Open a copy of a notebook in JupyterLab, run all of it, and wait until the kernel is idle."""
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        self.end_kernels()
+        copy = ROOT / "build/browser" / notebook.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(notebook, copy)
+        place = copy.relative_to(ROOT).as_posix()
+        browser.get(f"{self.url}/lab/tree/{place}?reset&token={self.token}")
+        wait = WebDriverWait(browser, PATIENCE, poll_frequency=0.5)
+        wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"))
+        wait.until(lambda page: kernel_status(page) == "idle")
+        for label, kind in (("Run", "lm-MenuBar-itemLabel"), ("Run All Cells", "lm-Menu-itemLabel")):
+            where = f"//div[contains(@class, '{kind}') and text()='{label}']"
+            wait.until(lambda page, where=where: page.find_elements(By.XPATH, where))[0].click()
+        wait.until(lambda page: all_cells_ran(page))
+
+    def end_kernels(self) -> None:
+        """Of the notebooks before: each holds as much memory as torch needs."""
+        headers = {"Authorization": f"token {self.token}"}
+        with urlopen(Request(f"{self.url}/api/kernels", headers=headers)) as answer:
+            kernels = json.load(answer)
+        for kernel in kernels:
+            urlopen(Request(f"{self.url}/api/kernels/{kernel['id']}", headers=headers, method="DELETE")).close()
+
+
+@pytest.fixture(scope="session")
+def jupyterlab(tmp_path_factory) -> Iterator[Server]:
+    """JupyterLab on the project's root."""
+    home, token, port = tmp_path_factory.mktemp("lab"), secrets.token_hex(16), free_port()
+    settings = home / "jupyter_config_dir/labconfig"
+    settings.mkdir(parents=True)
+    (settings / "default_setting_overrides.json").write_text(KEPT_QUIET)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={ROOT}", "--ServerApp.port_retries=0"]
+    with serving(command, home, f"http://127.0.0.1:{port}", f"/api/status?token={token}") as url:
+        yield Server(url, token)
+    shutil.rmtree(ROOT / "build/browser", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def voila(tmp_path_factory) -> Iterator[Server]:
+    """The demos as ``make demo`` serves them."""
+    home, port = tmp_path_factory.mktemp("voila"), free_port()
+    command = [sys.executable, "-m", "anomaly_lib.widgets.serve", "--no-browser", f"--port={port}"]
+    with serving(command, home, f"http://127.0.0.1:{port}", "/voila/static/voila.js") as url:
+        yield Server(url)
+
+
+@contextmanager
+def serving(command: list[str], home: Path, url: str, answers: str) -> Iterator[str]:
+    """Run a server until the block ends; inside, ``url + answers`` has answered. ``home`` takes what it writes."""
+    own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    own |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
+    with (home / "server.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_for(url + answers, server, home / "server.log")
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
+    """Until the address answers at all; fails with the end of the log when the server has ended."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        assert server.poll() is None, log.read_text()[-2000:]
+        try:
+            urlopen(address, timeout=5)
+            return
+        except (URLError, OSError) as error:
+            if getattr(error, "code", None) == 404:
+                return
+        time.sleep(0.3)
+    pytest.fail(f"{address} did not answer: {log.read_text()[-2000:]}")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def kernel_status(page) -> str | None:
+    """'idle', 'busy', ... as JupyterLab shows it."""
+    return page.execute_script(
+        "const e = document.querySelector('.jp-Notebook-ExecutionIndicator'); return e && e.dataset.status"
+    )
+
+
+def all_cells_ran(page) -> bool:
+    """Whether no code cell waits or runs, and the kernel is idle."""
+    prompts = page.execute_script(
+        "return [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent)"
+    )
+    return bool(prompts) and not any("*" in p or "[ ]" in p for p in prompts) and kernel_status(page) == "idle"
+
+
+def errors_in(page) -> list[str]:
+    """Texts of error outputs and of stderr, in JupyterLab and in Voila."""
+    kinds = ("[data-mime-type$='.stderr']", "[data-mime-type$='.error']", ".jp-RenderedText pre .ansi-red-fg")
+    script = "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.slice(0, 400))"
+    return page.execute_script(
+        script, ", ".join((*kinds, ".voila-notebook-error", ".jp-RenderedText pre .ansi-red-fg"))
+    )
+
+
+def pictures_without_alt(page) -> int:
+    """Images of the notebook that say nothing to people who do not see them."""
+    return page.execute_script(
+        "return [...document.querySelectorAll('.jp-OutputArea img, .jp-Cell img')].filter(e => !e.alt.trim()).length"
+    )
+
+
+def foreign_addresses(page) -> list[str]:
+    """What the page fetched from elsewhere than its own server."""
+    return page.execute_script(
+        "return performance.getEntriesByType('resource').map(e => e.name)"
+        ".filter(n => /^(http|ws)/.test(n) && new URL(n).host !== location.host)"
+    )
+
+
+def key_of(control) -> str:
+    """The key that changes a control: arrows move sliders and choices, space switches."""
+    from selenium.webdriver.common.keys import Keys
+
+    if control.tag_name == "select":
+        return Keys.ARROW_DOWN
+    return Keys.ARROW_RIGHT if "noUi" in (control.get_attribute("class") or "") else Keys.SPACE
+
+
+def press(page, element, key: str, patience: float = 30.0) -> Answer:
+    """Press a key on an element, and see how soon a busy sign and a changed picture come."""
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", element)
+    if not page.execute_script("return Boolean(window.noted)"):
+        page.execute_script(WATCH)
+    page.execute_script("window.noted.length = 0")
+    element.send_keys(key)
+    until = time.monotonic() + patience
+    while time.monotonic() < until and not _times(page, "picture"):
+        time.sleep(0.05)
+    return Answer(_first(page, "picture"), _first(page, "busy"))
+
+
+def _times(page, what: str) -> list[float]:
+    return [when for name, when in page.execute_script("return window.noted") if name == what]
+
+
+def _first(page, what: str) -> float | None:
+    keys, found = _times(page, "key"), _times(page, what)
+    return (found[0] - keys[0]) / 1000 if keys and found else None

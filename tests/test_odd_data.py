@@ -1,0 +1,116 @@
+"""Test splits that lack something: evaluation, demo and report name the reason and do not stop."""
+
+import json
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+import yaml
+
+from anomaly_lib.data import load_category
+from anomaly_lib.data.tensors import load_images
+from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.methods.base import method_class
+from anomaly_lib.methods.checkpoints import save_model
+from anomaly_lib.params import Thresholds, load_params
+from anomaly_lib.registry import params_class
+from anomaly_lib.reporting.report import results_markdown
+from anomaly_lib.reporting.results import collect
+from tests.conftest import TINY_SETTINGS
+
+
+@pytest.fixture(scope="module")
+def model(tiny_data, tmp_path_factory) -> Path:
+    """A tiny trained DFR with thresholds."""
+    normals = load_images(load_category(tiny_data, "dots").train, 64)
+    detector = method_class("dfr")(params_class("dfr").model_validate(TINY_SETTINGS["dfr"]), 0)
+    detector.fit(normals[:6], progress=False)
+    scored = detector.score(normals[6:])
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder, detector, "dots", calibrate(scored.scores, scored.maps, Thresholds()))
+    return folder
+
+
+def without_normals(category: Path) -> None:
+    shutil.rmtree(category / "test/good")
+
+
+def without_anomalies(category: Path) -> None:
+    shutil.rmtree(category / "test/square")
+    shutil.rmtree(category / "ground_truth")
+
+
+def without_masks(category: Path) -> None:
+    shutil.rmtree(category / "ground_truth")
+
+
+def one_normal_image(category: Path) -> None:
+    without_anomalies(category)
+    for image in sorted((category / "test/good").iterdir())[1:]:
+        image.unlink()
+
+
+def one_anomalous_image(category: Path) -> None:
+    without_normals(category)
+    for image in sorted((category / "test/square").iterdir())[1:]:
+        image.unlink()
+        (category / f"ground_truth/square/{image.stem}_mask.png").unlink()
+
+
+def doubtful_images(category: Path) -> None:
+    without_masks(category)
+    (category / "test_uncertain/maybe").mkdir(parents=True)
+    (category / "test/square/000.png").rename(category / "test_uncertain/maybe/000.png")
+
+
+NO_NORMAL, NO_ANOMALOUS = "no normal images in the test split", "no anomalous images in the test split"
+CASES = {
+    without_normals: {"image_auroc": NO_NORMAL, "image_false_positive_rate": NO_NORMAL},
+    without_anomalies: {"image_auroc": NO_ANOMALOUS, "pixel_auroc": "no defect regions in the test split"},
+    without_masks: {"pixel_auroc": "the data set has no masks", "aupro_030": "the data set has no masks"},
+    doubtful_images: {"pixel_auroc": "the data set has no masks"},
+    one_normal_image: {"image_auroc": NO_ANOMALOUS, "image_f1": NO_ANOMALOUS},
+    one_anomalous_image: {"image_auroc": NO_NORMAL, "image_ap": NO_NORMAL},
+}
+
+
+def run_notebook(file: Path, **parameters: str) -> None:
+    """Run a notebook's code in this process, where torch is loaded already."""
+    namespace = {}
+    for cell in nbformat.read(file, 4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, file.name, "exec"), namespace)
+            if "parameters" in cell.metadata.get("tags", []):
+                namespace |= parameters
+    plt.close("all")
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.__name__)
+def evaluated(request, root, tiny_data, model, tmp_path):
+    """A profile whose one category lacks what the case takes away: its params, after evaluation and demo."""
+    shutil.copytree(tiny_data / "dots", tmp_path / "data/dots")
+    request.param(tmp_path / "data/dots")
+    settings = yaml.safe_load((root / "params.yaml").read_text())
+    settings |= {"data": str(tmp_path / "data"), "reports": str(tmp_path), "categories": ["dots"]}
+    settings |= {"methods": {"dfr": TINY_SETTINGS["dfr"]}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    given = {"params_file": str(tmp_path / "params.yaml"), "category": "dots", "model": str(model)}
+    for name, folder in (("04_evaluate", "evaluate"), ("05_demo_gif", "gif")):
+        run_notebook(root / f"notebooks/{name}.ipynb", **given, output=str(tmp_path / folder / "dfr-dots-0"))
+    return request.param, load_params(tmp_path / "params.yaml"), tmp_path
+
+
+def test_a_split_that_lacks_something_has_named_reasons_and_no_zero(evaluated):
+    case, params, folder = evaluated
+    metrics = json.loads((folder / "evaluate/dfr-dots-0/metrics.json").read_text())
+    for key, reason in CASES[case].items():
+        assert metrics[key] is None
+        assert metrics["undefined"][key] == reason
+    text = results_markdown(collect(params, folder), params, {"python": "3.11"}, folder)
+    for key, reason in CASES[case].items():
+        assert f"* dots, {key}: {reason}" in text
+    assert "not defined" in text
+    assert ("| dots | maybe | 1 | 1.000 / " in text) == (case is doubtful_images)
+    assert (folder / "gif/dfr-dots-0/demo.gif").stat().st_size > 0
