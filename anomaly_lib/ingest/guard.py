@@ -1,8 +1,8 @@
 """Keep real data out of the store inside the repository.
 
 ``data.dvc`` names the remote of all of ``data/``: ``store``, which lies in the repository and holds the sample set.
-After an ingest it names ``mine``, whose place in ``.dvc/config`` is below a file: nobody can write there,
-so that a push fails until somebody gives it another place, while pull and checkout work as before.
+After an ingest it names ``mine``, whose place in ``.dvc/config`` is below a file: nobody can write there, not even
+root, so that a push fails until somebody gives it another place, while pull and checkout work as before.
 """
 
 from pathlib import Path
