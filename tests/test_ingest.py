@@ -10,13 +10,14 @@ from PIL import Image
 
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category, read_mask
+from anomaly_lib.data.folder import UNCERTAIN
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.data.validate import validate
 from anomaly_lib.errors import InputError
 from anomaly_lib.ingest import Request, command, ingest
 from anomaly_lib.ingest.elpv import package_folder, plan_elpv
 from anomaly_lib.ingest.layouts import LAYOUTS as ADAPTERS
-from anomaly_lib.ingest.plan import UNCERTAIN, count_by_split
+from anomaly_lib.ingest.plan import count_by_split
 from anomaly_lib.registry import method_class, params_class
 from tests import layouts
 from tests.conftest import TINY_SETTINGS
