@@ -23,6 +23,7 @@ from anomaly_lib.errors import InputError
         ["data", "sample"],
         ["data", "describe"],
         ["data", "validate"],
+        ["data", "ingest"],
     ],
 )
 def test_every_command_has_help(arguments, capsys):
