@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab demo lint format profiles lock clean
+.PHONY: help env data repro test lab demo site slides lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -36,6 +36,14 @@ lab: data  ## JupyterLab on the notebooks
 
 demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
 	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_lib.widgets.serve
+
+site: data  ## the rendered site in build/site/html; runs each lesson once, 10 minutes the first time
+	$(BIN)/python -m anomaly_lib.site execute
+	$(BIN)/python -m anomaly_lib.site build
+
+slides: data  ## the lessons as slides in build/slides
+	$(BIN)/python -m anomaly_lib.site execute
+	$(BIN)/python -m anomaly_lib.site slides
 
 lint: $(READY)  ## what CI checks of style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,0 +1,26 @@
+"""Sphinx over the staged source, without network; a broken internal link is an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.site.stage import stage
+
+SOURCE, HTML = Path("build/site/source"), Path("build/site/html")
+
+
+def build(root: Path, html: Path | None = None) -> Path:
+    """Render the site into ``html`` (default: build/site/html) and return the home page.
+
+    Raises InputError when Sphinx warns of anything: a link inside the site that leads nowhere, a formula or a
+    docstring that cannot be read.
+    """
+    html = html or root / HTML
+    source = html.parent / SOURCE.name
+    stage(root, source)
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-n", "-W", "--keep-going", "-q"]
+    command += ["-c", str(root / "docs"), str(source), str(html)]
+    if subprocess.run(command, cwd=root, check=False).returncode:
+        raise InputError(f"{source}: Sphinx found what stands above; mend it in the page's own source")
+    return html / "index.html"
