@@ -4,11 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab demo site slides lint format profiles lock clean
+.PHONY: help env data repro test lab demo site slides offline-kit lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
 env: $(READY)  ## the environment in .venv, exactly as locked
 
@@ -44,6 +44,9 @@ site: data  ## the rendered site in build/site/html; runs each lesson once, 10 m
 slides: data  ## the lessons as slides in build/slides
 	$(BIN)/python -m anomaly_lib.site execute
 	$(BIN)/python -m anomaly_lib.site slides
+
+offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, about 3 GB
+	$(BIN)/python -m anomaly_lib.offline_kit build/offline-kit
 
 lint: $(READY)  ## what CI checks of style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
