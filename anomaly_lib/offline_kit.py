@@ -24,14 +24,15 @@ from anomaly_lib.progress import progress_bar
 
 NEEDED_BYTES = 6 * 1024**3
 """Free space to begin with: the wheels of a Linux machine take about half of it, most of that PyTorch with CUDA."""
-AT_ONCE = 8  # requirements a call of pip: it keeps none of a call that is interrupted
+AT_ONCE = 40  # requirements a call of pip, which keeps none of a call that is interrupted
 SCRIPT = Path(__file__).with_name("offline_install.sh")
 
 
 def make_kit(root: Path, kit: Path) -> None:
     """Write the kit into the folder ``kit``; shows progress.
 
-    Raises InputError when the disk is too full, a wheel cannot be had, or the repository has changes that are not committed.
+    Raises InputError when the disk is too full, a wheel cannot be had, or the repository has changes that are not
+    committed.
     """
     missing = [entry for entry in lock_entries(root / "requirements.lock") if not _has(kit / "wheels", entry)]
     free = shutil.disk_usage(_existing(kit)).free
@@ -73,13 +74,16 @@ def _name_and_version(file: Path) -> tuple[str, str]:
 
 def _fetch(entries: list[str], wheels: Path) -> None:
     wheels.mkdir(parents=True, exist_ok=True)
-    with progress_bar(description="wheels", total=len(entries), unit="wheel") as bar, tempfile.TemporaryDirectory() as work:
+    with (
+        progress_bar(description="wheels", total=len(entries), unit="wheel") as bar,
+        tempfile.TemporaryDirectory() as work,
+    ):
         for start in range(0, len(entries), AT_ONCE):
             part = entries[start : start + AT_ONCE]
             wanted = Path(work) / "part.txt"
             wanted.write_text("".join(part), encoding="utf-8")
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"]
-            _output([*command, "--prefer-binary", "-r", str(wanted), "-d", str(wheels)], Path.cwd())
+            _output([*command, "--no-build-isolation", "-r", str(wanted), "-d", str(wheels)], Path.cwd())
             bar.update(len(part))
 
 

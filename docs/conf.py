@@ -9,7 +9,7 @@ from anomaly_lib.site.mathml import mathml
 
 project = "Surface anomaly detection"
 author = "the authors of this repository"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = "Surface anomaly detection"
 html_static_path = ["site.css"]
@@ -46,11 +46,24 @@ def _math(block: bool):
     return visit
 
 
-def _escaped(app, what, name, thing, options, lines: list[str]) -> None:
-    """Docstrings are plain text with ``code``: absolute values and stars mean themselves."""
-    for number, line in enumerate(lines):
-        parts = re.split(r"(``.*?``)", line)
-        lines[number] = "".join(p if p.startswith("``") else re.sub(r"([|*])", r"\\\1", p) for p in parts)
+ESCAPED = re.compile(r"^\* |[|`_*]", re.MULTILINE)  # all but the bullet of a list
+
+
+def _escaped(found: re.Match) -> str:
+    return found[0] if found[0] == "* " else f"\\{found[0]}"
+
+
+def _plain(app, what, name, thing, options, lines: list[str]) -> None:
+    """Docstrings are plain text with ``code`` and lists; what is indented is shown as it stands."""
+    blocks = [block for block in re.split(r"\n\s*\n", "\n".join(lines)) if block.strip()]
+    lines[:] = [*"\n\n".join(_block(block) for block in blocks).splitlines(), ""]
+
+
+def _block(block: str) -> str:
+    if block.startswith("* ") or not re.search(r"^\s", block, re.MULTILINE):
+        parts = re.split(r"(``[^`]*``)", block)
+        return "".join(p if p.startswith("``") else ESCAPED.sub(_escaped, p) for p in parts)
+    return "::\n\n" + "\n".join(f"    {line}" for line in block.splitlines())
 
 
 def _foreign(app, what, name, thing, skip: bool, options) -> bool | None:
@@ -60,6 +73,6 @@ def _foreign(app, what, name, thing, skip: bool, options) -> bool | None:
 
 
 def setup(app) -> None:
-    app.connect("autodoc-process-docstring", _escaped)
+    app.connect("autodoc-process-docstring", _plain)
     app.connect("autodoc-skip-member", _foreign)
     app.add_html_math_renderer("mathml", (_math(False), None), (_math(True), None))

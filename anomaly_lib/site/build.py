@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.site.stage import stage
+from anomaly_lib.site.verify import external_links, verify
 
 SOURCE, HTML = Path("build/site/source"), Path("build/site/html")
 
@@ -14,7 +15,8 @@ def build(root: Path, html: Path | None = None) -> Path:
     """Render the site into ``html`` (default: build/site/html) and return the home page.
 
     Raises InputError when Sphinx warns of anything: a link inside the site that leads nowhere, a formula or a
-    docstring that cannot be read.
+    docstring that cannot be read; or when a page would fetch something, shows an image without words, or links to
+    nothing.
     """
     html = html or root / HTML
     source = html.parent / SOURCE.name
@@ -23,4 +25,8 @@ def build(root: Path, html: Path | None = None) -> Path:
     command += ["-c", str(root / "docs"), str(source), str(html)]
     if subprocess.run(command, cwd=root, check=False).returncode:
         raise InputError(f"{source}: Sphinx found what stands above; mend it in the page's own source")
+    problems = verify(html)
+    if problems:
+        raise InputError(f"{html}: " + "; ".join(problems[:5]) + f" ({len(problems)} in all)")
+    (html.parent / "external_links.txt").write_text("\n".join(external_links(html)) + "\n", encoding="utf-8")
     return html / "index.html"

@@ -7,6 +7,7 @@ are solutions. The pages are nbconvert's, the frame around them is ours: reveal.
 import html
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -97,9 +98,13 @@ def _output(output) -> str:
 
 
 def _fragment(cell) -> str:
+    return _exporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))[0]
+
+
+@cache
+def _exporter():
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="basic")
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    return exporter.from_notebook_node(notebook)[0]
+    return exporter
