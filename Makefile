@@ -48,8 +48,9 @@ slides: data  ## the lessons as slides in build/slides
 offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, about 3 GB
 	$(BIN)/python -m anomaly_lib.offline_kit build/offline-kit
 
-lint: $(READY)  ## what CI checks of style
+lint: $(READY)  ## what CI checks of style and access
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m anomaly_lib.access
 
 format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
