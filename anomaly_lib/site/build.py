@@ -22,6 +22,7 @@ def build(root: Path, html: Path | None = None) -> Path:
     source = html.parent / SOURCE.name
     stage(root, source)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-n", "-W", "--keep-going", "-q"]
+    command += ["-D", f"html_static_path=site.css,{source.resolve() / '_static'}"]  # the staged pictures
     command += ["-c", str(root / "docs"), str(source), str(html)]
     if subprocess.run(command, cwd=root, check=False).returncode:
         raise InputError(f"{source}: Sphinx found what stands above; mend it in the page's own source")
