@@ -1,4 +1,4 @@
-"""Executed copies of the lessons and of 07_detect, each made once and made again when what it shows may change."""
+"""Executed copies of the lessons, the demos and 07_detect, each made once and made again when what it shows may change."""
 
 import hashlib
 import json
@@ -27,9 +27,10 @@ EXAMPLE = ("dfr", "nut")
 
 
 def sources(root: Path) -> list[Path]:
-    """The notebooks that are executed for the site alone, relative to ``root``: the lessons, and 07_detect."""
-    lessons = sorted(file.relative_to(root) for file in (root / "notebooks/lessons").glob("[!.]*.ipynb"))
-    return [*lessons, Path("notebooks/07_detect.ipynb")]
+    """The notebooks that are executed for the site alone, relative to ``root``: lessons, demos, and 07_detect."""
+    folders = (root / "notebooks/lessons", root / "notebooks/demos")
+    files = [file.relative_to(root) for folder in folders for file in sorted(folder.glob("[!.]*.ipynb"))]
+    return [*files, Path("notebooks/07_detect.ipynb")]
 
 
 def execute_all(root: Path) -> None:

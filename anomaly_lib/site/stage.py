@@ -106,7 +106,8 @@ def _home(root: Path, notebooks: list[Path], pages: list[Path], api: list[Path])
     groups = {
         "Methods": methods,
         "Lessons": lessons,
-        "The pipeline's notebooks": [page for page in notebooks if page not in lessons],
+        "The pipeline's notebooks": [page for page in notebooks if page.parent.name == "notebooks"],
+        "Demos, as stills": [page for page in notebooks if page.parent.name == "demos"],
         "Fidelity ledgers": ledgers,
         "Teaching": sorted(teaching, key=lambda page: page.name != "README.md"),
         "Data, how-to, results": other,
