@@ -4,11 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab demo lint format profiles lock clean
+.PHONY: help env data repro test lab demo site slides offline-kit lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
 env: $(READY)  ## the environment in .venv, exactly as locked
 
@@ -37,8 +37,20 @@ lab: data  ## JupyterLab on the notebooks
 demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
 	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_lib.widgets.serve
 
-lint: $(READY)  ## what CI checks of style
+site: data  ## the rendered site in build/site/html; runs each lesson once, 10 minutes the first time
+	$(BIN)/python -m anomaly_lib.site execute
+	$(BIN)/python -m anomaly_lib.site build
+
+slides: data  ## the lessons as slides in build/slides
+	$(BIN)/python -m anomaly_lib.site execute
+	$(BIN)/python -m anomaly_lib.site slides
+
+offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, about 3 GB
+	$(BIN)/python -m anomaly_lib.offline_kit build/offline-kit
+
+lint: $(READY)  ## what CI checks of style and access
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m anomaly_lib.access
 
 format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

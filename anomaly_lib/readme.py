@@ -26,7 +26,8 @@ def generated_block(root: Path) -> str:
         raise InputError(f"{file}: not there; run 'make repro PROFILE={PROFILE}'")
     rows = read_csv(file)
     parts = [
-        f"![DFR on hex nuts: input, truth, anomaly map and pixels above the threshold]({PICTURE})",
+        f"![DFR on hex nuts: input, truth, anomaly map and pixels above the threshold]({PICTURE})\n"
+        f"([still]({PICTURE.removesuffix('gif')}png))",
         f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds: mean ± standard "
         "deviation (worst seed), last checkpoint, nothing chosen on test labels. All tables, intervals, results by "
         f"type and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",

@@ -1,7 +1,9 @@
 """What several test files assert: of widgets, of notebooks in git, of files that are refused."""
 
+import copy
 import importlib.util
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ import pytest
 import torch
 import yaml
 
+from anomaly_lib.access.notebooks import check_outputs
 from anomaly_lib.errors import InputError
 from anomaly_lib.nbstrip import canonical_source
+from anomaly_lib.site.slides import slide_page
+from anomaly_lib.site.verify import Page
 from tests.conftest import GOLDEN
 
 # A small DVC pipeline: first, then left and right, then last. The fixture `repository` holds it.
@@ -65,6 +70,19 @@ def assert_controls_change_the_picture_and_reset_restores_it(widget, choose: Cal
         assert picture.value != before, control.description
     reset.click()
     assert picture.value == first
+
+
+def assert_reads_without_a_kernel(executed, file: Path) -> None:
+    """Every picture of an executed notebook has words, every widget a picture, and its slides fetch nothing."""
+    assert [str(finding) for finding in check_outputs(executed, file)] == []
+    for position, cell in enumerate(executed.cells):
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if re.match(r"\w+\(.*children=", data.get("text/plain", "")):
+                assert "<img alt=" in data.get("text/html", ""), f"cell {position}: an empty place where a widget was"
+    page = Page(slide_page(copy.deepcopy(executed)))
+    assert page.bare_images == []
+    assert page.widgets == 0
+    assert all(address.startswith("data:") for address in page.fetched)
 
 
 def assert_stripped(file: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import nbformat
 import pytest
 
-from tests.helpers import assert_stripped
+from tests.helpers import assert_reads_without_a_kernel, assert_stripped
 
 NAMES = ["10_draem", "20_dfr", "30_dmad", "31_pdm_video", "40_metrics"]
 
@@ -76,3 +76,4 @@ def test_it_runs_and_the_checks_tell_stub_from_solution(root, tmp_path, name):
     assert all(": right, in" in text for text in printed["solution"])
     errors = [o for c in executed.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
     assert errors == []
+    assert_reads_without_a_kernel(executed, tmp_path / "out.ipynb")

@@ -17,8 +17,8 @@ def test_every_link_to_a_file_leads_somewhere(root):
 
 
 def test_every_make_target_that_is_named_exists(root):
-    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`?make ([a-z]+)", (root / "README.md").read_text()))
+    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`?make ([a-z-]+)", (root / "README.md").read_text()))
     assert {"repro", "test", "lab"} <= named <= targets
 
 

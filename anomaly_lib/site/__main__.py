@@ -1,0 +1,41 @@
+"""The rendered site.
+
+python -m anomaly_lib.site execute    run the lessons once; minutes, and nothing when they are up to date
+python -m anomaly_lib.site build      pages from what has been executed; well under two minutes
+python -m anomaly_lib.site slides     the lessons as slides
+"""
+
+import argparse
+import sys
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.params import project_root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m anomaly_lib.site", description=__doc__.split("\n")[0])
+    parser.add_argument("action", choices=["execute", "build", "slides"])
+    options = parser.parse_args(arguments)
+    root = project_root()
+    try:
+        if options.action == "execute":
+            from anomaly_lib.site.execute import execute_all
+
+            execute_all(root)
+        elif options.action == "build":
+            from anomaly_lib.site.build import build
+
+            print(f"wrote {build(root)}")
+        else:
+            from anomaly_lib.site.slides import write_slides
+
+            for file in write_slides(root, root / "build/slides"):
+                print(f"wrote {file}")
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Pictures in a notebook's outputs: where their alternative text is, and how they become plain HTML with it."""
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+IMAGE_KINDS = ("image/png", "image/jpeg", "image/gif")
+DATA_URI = re.compile(r'src="data:(image/[a-z]+);base64,([^"]+)"')
+ALT_LENGTH = 300  # characters of a derived alternative text
+
+
+def picture_kind(output) -> str | None:
+    """The image type of a notebook output, or None where it shows no image."""
+    if "text/html" in output.get("data", {}):
+        return None  # a widget's still, or a table: HTML with an alt of its own
+    return next((kind for kind in IMAGE_KINDS if kind in output.get("data", {})), None)
+
+
+def given_alt(output) -> str:
+    """The alternative text that ``display(Image(…, alt=…))`` left with the output, or an empty string."""
+    metadata = output.get("metadata", {})
+    kind = picture_kind(output)
+    return (metadata.get(kind, {}).get("alt") or metadata.get("alt") or "").strip()
+
+
+def pictures(notebook) -> Iterator[tuple[int, dict]]:
+    """(position of the cell, output) of each image that the notebook's code cells have put out."""
+    for position, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if picture_kind(output):
+                yield position, output
+
+
+def derived_alt(notebook, position: int) -> str:
+    """What the text around a picture says of it: the heading above, and the paragraph before its cell.
+
+    Worse than a description, better than nothing: used where a notebook shows a bare matplotlib figure.
+    """
+    texts = [cell.source for cell in notebook.cells[:position] if cell.cell_type == "markdown"]
+    headings = re.findall(r"^#+ +(.+)$", "\n".join(texts), re.MULTILINE)
+    paragraphs = [p for p in (texts[-1] if texts else "").split("\n\n") if p.strip() and not p.startswith("#")]
+    words = re.sub(r"\[([^\]]+)\]\([^)]*\)|[*`$]", r"\1", paragraphs[-1] if paragraphs else "")
+    return f"{headings[-1] if headings else 'Figure'}: {' '.join(words.split())}"[:ALT_LENGTH].strip(": ")
+
+
+def html_picture(output, alt: str, folder: Path | None, address: str = "") -> str:
+    """An ``img`` element for an image output.
+
+    With ``folder`` the image becomes a file of it, named by its content, and ``address`` is the folder's address as
+    seen from the page; without, the element holds the image itself.
+    """
+    kind = picture_kind(output)
+    content = output["data"][kind].replace("\n", "")
+    if folder is not None:
+        source = f"{address}/{_stored(base64.b64decode(content), kind, folder)}"
+    else:
+        source = f"data:{kind};base64,{content}"
+    return f'<img class="output-picture" alt="{html.escape(alt)}" src="{source}">'
+
+
+def with_stored_pictures(text: str, folder: Path, address: str) -> str:
+    """HTML in which each image that it holds itself has become a file of ``folder``."""
+
+    def stored(found: re.Match) -> str:
+        return f'src="{address}/{_stored(base64.b64decode(found[2]), found[1], folder)}"'
+
+    return DATA_URI.sub(stored, text)
+
+
+def _stored(content: bytes, kind: str, folder: Path) -> str:
+    name = f"{hashlib.sha256(content).hexdigest()[:20]}.{kind.rpartition('/')[2]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    return name

@@ -1,0 +1,202 @@
+"""The site and the slides: pages without kernel, network, empty places and pictures without words."""
+
+import re
+import shutil
+
+import nbformat
+import pytest
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.reporting.results import read_csv
+from anomaly_lib.site.execute import execute_all
+from anomaly_lib.site.mathml import FORMULA, mathml, with_mathml
+from anomaly_lib.site.notebooks import NO_KERNEL, WIDGET, readable, with_note_if_not_executed
+from anomaly_lib.site.pictures import derived_alt
+from anomaly_lib.site.slides import slide_page
+from anomaly_lib.site.stage import stage
+from anomaly_lib.site.verify import Page, external_links, verify
+from anomaly_lib.widgets.perlin import perlin_studio
+
+PNG = "iVBORw0KGgo="
+
+
+def notebook_of(*cells):
+    return nbformat.v4.new_notebook(cells=list(cells))
+
+
+def code(source="x", *outputs, **metadata):
+    return nbformat.v4.new_code_cell(source, outputs=list(outputs), metadata=metadata)
+
+
+def shown(data, alt=""):
+    return nbformat.v4.new_output("display_data", data, metadata={"image/png": {"alt": alt}} if alt else {})
+
+
+def text(source):
+    return nbformat.v4.new_markdown_cell(source)
+
+
+def test_a_widget_leaves_its_picture_with_words_where_no_kernel_runs():
+    bundle = perlin_studio()._repr_mimebundle_()
+    assert WIDGET in bundle
+    page = Page(bundle["text/html"])
+    assert page.fetched[0].startswith("data:image/png")
+    assert page.bare_images == []
+
+
+def test_no_cell_is_empty_where_a_widget_was():
+    cells = [code("a", shown({WIDGET: {}, "text/html": "<figure>still</figure>"})), code("b", shown({WIDGET: {}}))]
+    still, line = (cell.outputs[0].data for cell in readable(notebook_of(*cells)).cells)
+    assert still == {"text/html": "<figure>still</figure>"}
+    assert line == {"text/markdown": NO_KERNEL}
+
+
+def test_a_picture_keeps_its_words_and_becomes_a_file(tmp_path):
+    cell = code("x", shown({"image/png": PNG}, 'a "nut"'))
+    html = readable(notebook_of(cell), tmp_path, "../pictures").cells[0].outputs[0].data["text/html"]
+    (file,) = tmp_path.iterdir()
+    assert Page(html).fetched == [f"../pictures/{file.name}"]
+    assert 'alt="a &quot;nut&quot;"' in html
+
+
+def test_a_bare_picture_gets_the_words_around_it():
+    notebook = notebook_of(
+        text("# T\n\n## Fit\n\nThe loss *falls*, see [here](x.md)."), code("x", shown({"image/png": PNG}))
+    )
+    assert derived_alt(notebook, 1) == "Fit: The loss falls, see here."
+    assert 'alt="Fit: The loss falls' in readable(notebook).cells[1].outputs[0].data["text/html"]
+
+
+def test_what_was_not_executed_says_so_and_a_folded_solution_stays_folded():
+    hidden = code("x", jupyter={"source_hidden": True}, tags=["solution"])
+    notebook = with_note_if_not_executed(readable(notebook_of(text("# T"), hidden)))
+    assert "Not executed" in notebook.cells[1].source
+    assert notebook.cells[2].metadata.tags == ["hide-input", "solution"]
+
+
+@pytest.mark.parametrize(
+    ("tex", "parts"),
+    [
+        (r"\frac1{HW}", ("<mn>1</mn>", "<mi>H</mi>")),
+        (r"\tfrac14 x", ("<mn>1</mn>", "<mn>4</mn>", "<mi>x</mi>")),
+        (r"\Big| a \Big|", ("<mi>a</mi>",)),
+        ("f(½) · x_1 \\dots x_4", ("<mn>2</mn>", "<mo>⋅</mo>", "<mo>…</mo>")),
+    ],
+)
+def test_formulas_become_mathml(tex, parts):
+    assert all(part in mathml(tex) for part in parts), mathml(tex)
+
+
+def test_a_formula_that_cannot_be_read_is_named():
+    with pytest.raises(ValueError, match="nosuchcommand"):
+        mathml(r"\nosuchcommand{x}")
+
+
+def test_formulas_are_told_from_dollars_and_code():
+    assert with_mathml("`$HOME` costs 5 $ or 6 $, $x$").count("<math") == 1
+
+
+def test_every_formula_of_the_project_can_be_rendered(root):
+    sources = [page.read_text() for page in root.glob("docs/**/*.md")]
+    for file in root.glob("notebooks/**/[!.]*.ipynb"):
+        sources += [cell.source for cell in nbformat.read(file, 4).cells if cell.cell_type == "markdown"]
+    formulas = [found for source in sources for found in FORMULA.finditer(source) if found["block"] or found["inline"]]
+    assert len(formulas) > 50
+    for found in formulas:
+        mathml(found["block"] or found["inline"])
+
+
+def test_slides_hold_everything_that_they_show(root):
+    cells = [
+        text("# Lesson\n\nWords.\n\n## Part $x$\n\n**Predict, then run.** Which?"),
+        code("y = 1", shown({"image/png": PNG}, "a nut")),
+    ]
+    page = slide_page(notebook_of(*cells))
+    parsed = Page(page)
+    assert page.count("<section>") == 3
+    assert all(address.startswith("data:") for address in parsed.fetched)
+    assert not re.search(r"(src|href)=.https?:|url\(|@import", page)
+    assert "<math" in page
+    assert 'alt="a nut"' in page
+
+
+def test_every_page_and_notebook_is_staged_and_in_the_contents(root, tmp_path):
+    stage(root, tmp_path / "source")
+    home = (tmp_path / "source/index.md").read_text()
+    for file in [*root.glob("docs/**/*.md"), *root.glob("notebooks/**/[!.]*.ipynb")]:
+        assert (tmp_path / "source" / file.relative_to(root)).is_file()
+        assert f"\n{file.relative_to(root).with_suffix('')}\n" in home
+    assert "automodule:: anomaly_lib.evaluation.metrics" in (tmp_path / "source/api/evaluation.md").read_text()
+
+
+def test_a_notebook_that_is_none_is_refused_in_one_line(root, tmp_path):
+    for name in ("notebooks", "docs"):
+        shutil.copytree(root / name, tmp_path / name)
+    (tmp_path / "anomaly_lib").mkdir()
+    (tmp_path / "notebooks/06_report.ipynb").write_text("{")
+    with pytest.raises(InputError, match=r"06_report.ipynb: not a notebook"):
+        stage(tmp_path, tmp_path / "source")
+
+
+def test_rendered_pages_are_verified(tmp_path):
+    (tmp_path / "there.html").write_text('<a href="https://example.org/x">x</a><img src="there.html" alt="words">')
+    assert verify(tmp_path) == []
+    assert external_links(tmp_path) == ["https://example.org/x"]
+    (tmp_path / "bad.html").write_text(
+        f'<img src="there.html"><script src="https://cdn.example/x.js"></script><a href="gone.html">x</a>'
+        f'<script type="{WIDGET}">{{}}</script>'
+    )
+    problems = " ".join(verify(tmp_path))
+    assert all(words in problems for words in ("without alternative", "widget", "fetches", "leads nowhere"))
+
+
+def test_lessons_are_not_executed_twice(root, tmp_path, monkeypatch, capsys):
+    runs = []
+
+    def run(command, **options):
+        runs.append(command[-2])
+        copy = root_copy / command[-1] if not command[-1].startswith("/") else tmp_path
+        copy = type(tmp_path)(command[-1])
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text("{}")
+        return type("Done", (), {"returncode": 0})
+
+    root_copy = tmp_path / "suite"
+    (root_copy / "notebooks/lessons").mkdir(parents=True)
+    (root_copy / "anomaly_lib").mkdir()
+    (root_copy / "params.yaml").write_text("a: 1")
+    for name in ("notebooks/lessons/10.ipynb", "notebooks/07_detect.ipynb", "anomaly_lib/x.py"):
+        (root_copy / name).write_text("")
+    monkeypatch.setattr("anomaly_lib.site.execute.subprocess.run", run)
+    execute_all(root_copy)
+    execute_all(root_copy)
+    assert runs == ["notebooks/lessons/10.ipynb"]  # and 07_detect is left out: no model
+    (root_copy / "anomaly_lib/x.py").write_text("changed")
+    execute_all(root_copy)
+    assert len(runs) == 2
+
+
+def test_what_the_introductions_say_of_the_results_holds(root):
+    rows = read_csv(root / "reports/thorough/results.csv")
+
+    def order(metric, category=None):
+        values = {
+            method: [row[metric] for row in rows if row["method"] == method and category in (None, row["category"])]
+            for method in ("draem", "dfr", "dmad")
+        }
+        return sorted(values, key=lambda method: -sum(values[method]) / len(values[method]))
+
+    assert order("pixel_f1")[0] == "draem"
+    assert order("pixel_f1")[-1] == "dfr"
+    assert all(order(metric)[0] == "dfr" for metric in ("image_auroc", "pixel_auroc", "aupro_030"))
+    assert order("image_auroc", "nut")[0] == "dmad"
+    assert order("image_auroc", "capsule") == ["dfr", "dmad", "draem"]
+
+
+def test_both_languages_introduce_every_method(root):
+    for name in ("draem", "dfr", "dmad"):
+        english, vietnamese = ((root / f"docs/methods/{name}{end}").read_text() for end in (".md", ".vi.md"))
+        for page in (english, vietnamese):
+            assert len(re.findall(r"^\d\. ", page, re.MULTILINE)) == 5
+            assert page.count("](../fidelity/") >= 1
+        assert len(re.findall("[ạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹđ]", vietnamese)) > 300
