@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab lint format profiles lock clean
+.PHONY: help env data repro test lab course lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -33,6 +33,9 @@ test: data  ## lint and all tests
 lab: data  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1  # asks to fetch news
 	$(BIN)/jupyter lab notebooks
+
+course: data  ## the lessons for a course in course/: student copies, and copies with solutions
+	$(BIN)/python -m anomaly_lib.lessons.copies course
 
 lint: $(READY)  ## what CI checks of style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
