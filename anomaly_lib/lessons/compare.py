@@ -27,7 +27,7 @@ from anomaly_lib.reproducibility import derived_seed
 from anomaly_lib.trained_models import find_model
 
 SMALL = {
-    "draem": {"image_size": 64, "reconstructive_width": 16, "discriminative_width": 8, "steps": 300},
+    "draem": {"image_size": 64, "reconstructive_width": 16, "discriminative_width": 8, "steps": 200},
     "dfr": {"image_size": 128, "feature_size": 32, "steps": 300},
     "dmad": {"image_size": 128, "steps": 80},
 }
@@ -73,6 +73,10 @@ class Scored:
     """(N,) shown image scores: flagged at 1 or above."""
     maps: np.ndarray
     """(N, S, S) shown anomaly maps."""
+
+    def of(self, index: int) -> tuple[np.ndarray, float]:
+        """Map and score of one image."""
+        return self.maps[index], float(self.scores[index])
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ NOTE = "<details><summary>Solution of exercise"
 """How the Markdown cell begins that tells where a lesson's folded solution is."""
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)")
 WORDS = {
-    "student": "*Student copy: an exercise says \"not begun\" until you replace its dots.*",
+    "student": '*Student copy: an exercise says "not begun" until you replace its dots.*',
     "solutions": "*Copy with solutions: every exercise is solved in place.*",
 }
 
