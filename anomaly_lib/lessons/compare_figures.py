@@ -22,6 +22,7 @@ from anomaly_lib.reporting.style import (
 
 MARKERS = {"normal": ("o", NORMAL_COLOUR), "anomalous": ("^", ANOMALOUS_COLOUR)}
 RING = "#404040"
+TICKS = (-10, -1, 0, 1, 10, 100)
 
 
 def side_by_side(looks: Sequence[Look], mask: np.ndarray) -> Figure:
@@ -30,6 +31,7 @@ def side_by_side(looks: Sequence[Look], mask: np.ndarray) -> Figure:
     for row, one in zip(axes, looks, strict=True):
         for axis in row:
             axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
         height, width = one.photo.shape[:2]
         frame = (0, width, height, 0)
         row[0].imshow(one.photo, extent=frame)
@@ -63,7 +65,7 @@ def _draw_found(axis: Axes, one: Look, frame: tuple[int, int, int, int]) -> None
         axis.contour(one.map, [1], colors=[ANOMALOUS_COLOUR], linewidths=1.2, origin="upper", extent=frame)
     decision = decide(one.score, 1.0)
     words = f"score {one.score:.2f}: {decision} ({PLAIN_WORDS[decision]})"
-    axis.set_title(words, fontsize=9, color=DECISION_COLOURS[decision], fontweight="bold")
+    axis.set_title(words, fontsize=8, color=DECISION_COLOURS[decision], fontweight="bold")
 
 
 def agreement_figure(scores: Mapping[str, np.ndarray], labels: np.ndarray, ringed: Sequence[int] = ()) -> Figure:
@@ -79,6 +81,9 @@ def agreement_figure(scores: Mapping[str, np.ndarray], labels: np.ndarray, ringe
         for axis_scale in (axis.set_xscale, axis.set_yscale):
             axis_scale("symlog", linthresh=1)
         axis.set(xlim=limits, ylim=limits, xlabel=f"{first}: score", ylabel=f"{second}: score")
+        ticks = [tick for tick in TICKS if limits[0] < tick < limits[1]]
+        axis.set_xticks(ticks, ticks)
+        axis.set_yticks(ticks, ticks)
         for low, high in (((limits[0], 1), (1, limits[1])), ((1, limits[1]), (limits[0], 1))):
             axis.fill_between(low, *high, color="0.9", zorder=0)
         for label, (name, (marker, colour)) in enumerate(MARKERS.items()):
@@ -90,7 +95,7 @@ def agreement_figure(scores: Mapping[str, np.ndarray], labels: np.ndarray, ringe
             axis.plot(scores[first][index], scores[second][index], "o", ms=13, mfc="none", mec=RING)
         both = int(np.count_nonzero((scores[first] >= 1) == (scores[second] >= 1)))
         axis.set_title(f"they agree on {both} of {len(labels)}", fontsize=9)
-    axes[0, 0].legend(fontsize=8, loc="upper left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
