@@ -31,7 +31,7 @@ SMALL = {
     "dfr": {"image_size": 128, "feature_size": 32, "steps": 300},
     "dmad": {"image_size": 128, "steps": 80},
 }
-"""Settings with which all three are fitted within about two minutes."""
+"""Settings for about two minutes of fitting in all, going by the times of lessons 10 to 30."""
 TINY = {
     "draem": {"image_size": 64, "reconstructive_width": 8, "discriminative_width": 8, "batch": 4, "steps": 4},
     "dfr": {"image_size": 64, "feature_size": 16, "steps": 20},
