@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data repro test lab demo site slides offline-kit lint format profiles lock clean
+.PHONY: help env data repro test lab demo course site slides offline-kit lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -47,6 +47,9 @@ slides: data  ## the lessons as slides in build/slides
 
 offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, about 3 GB
 	$(BIN)/python -m anomaly_lib.offline_kit build/offline-kit
+
+course: data  ## the lessons for a course in course/: student copies, and copies with solutions
+	$(BIN)/python -m anomaly_lib.lessons.copies course
 
 lint: $(READY)  ## what CI checks of style and access
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

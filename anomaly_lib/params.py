@@ -277,10 +277,12 @@ def params_hash(*sections: Frozen) -> str:
 def project_root(start: Path | None = None) -> Path:
     """The nearest folder, upward from ``start`` (default: the working directory), that holds ``data.dvc``.
 
-    Raises InputError when there is none.
+    Outside of a project, and without ``start``, it is the one that this package lies in, so that a lesson's copy runs
+    in any folder. Raises InputError when there is none.
     """
+    own = () if start else Path(__file__).resolve().parents
     start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
+    for folder in (start, *start.parents, *own):
         if (folder / "data.dvc").is_file():
             return folder
     raise InputError(f"{start}: not inside the project; change into the folder that holds data.dvc")

@@ -1,8 +1,8 @@
-"""The generated block of README.md: tables and a picture, from the files that the pipeline wrote.
+"""The generated blocks of README.md: results from the files that the pipeline wrote, contents from the lessons.
 
     python -m anomaly_lib.readme
 
-A test holds the block equal to what this module would write, so that the README cannot drift from the results.
+A test holds them equal to what this module would write, so that the README cannot drift from results and lessons.
 """
 
 import sys
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from anomaly_lib.errors import InputError
 from anomaly_lib.files import replacing
+from anomaly_lib.lessons.contents import contents
 from anomaly_lib.params import project_root
 from anomaly_lib.reporting.results import METRICS, read_csv, table
 
-BEGIN, END = "<!-- results: generated, do not edit -->", "<!-- results: end -->"
 PROFILE = "thorough"
 SHOWN = ("image_auroc", "pixel_auroc", "pixel_f1", "aupro_030")
 PICTURE = "reports/gifs/dfr-nut.gif"
 
 
-def generated_block(root: Path) -> str:
-    """The Markdown between the markers. Raises InputError when the results are not there."""
+def results_block(root: Path) -> str:
+    """Tables and a picture. Raises InputError when the results are not there."""
     file = root / "reports" / PROFILE / "results.csv"
     if not file.is_file():
         raise InputError(f"{file}: not there; run 'make repro PROFILE={PROFILE}'")
@@ -37,18 +37,33 @@ def generated_block(root: Path) -> str:
     return "\n\n".join(parts)
 
 
-def with_block(readme: str, block: str) -> str:
-    """The README's text with the block between its markers. Raises InputError when a marker is missing."""
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise InputError(f"README.md: needs the markers {BEGIN} and {END} once each")
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{block}\n\n{END}{rest.split(END)[1]}"
+def lessons_block(root: Path) -> str:
+    """The lessons' table of contents."""
+    return contents(root, root)
+
+
+BLOCKS = {"results": results_block, "lessons": lessons_block}
+
+
+def with_blocks(readme: str, root: Path) -> str:
+    """The README's text with each block between its markers. Raises InputError when a marker is missing."""
+    for name, make in BLOCKS.items():
+        readme = _with_block(readme, name, make(root))
+    return readme
+
+
+def _with_block(readme: str, name: str, block: str) -> str:
+    begin, end = f"<!-- {name}: generated, do not edit -->", f"<!-- {name}: end -->"
+    if readme.count(begin) != 1 or readme.count(end) != 1:
+        raise InputError(f"README.md: needs the markers {begin} and {end} once each")
+    before, rest = readme.split(begin)
+    return f"{before}{begin}\n\n{block}\n\n{end}{rest.split(end)[1]}"
 
 
 def main() -> int:
     try:
         readme = project_root() / "README.md"
-        text = with_block(readme.read_text(encoding="utf-8"), generated_block(readme.parent))
+        text = with_blocks(readme.read_text(encoding="utf-8"), readme.parent)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

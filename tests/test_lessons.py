@@ -1,19 +1,59 @@
 """The lessons: stripped, one title, exercises with solutions, and running from end to end without an error."""
 
 import ast
+import os
 import subprocess
 import sys
 
 import nbformat
 import pytest
 
+from anomaly_lib.lessons.contents import entry
+from anomaly_lib.lessons.copies import EXERCISE, SOLUTION, exercises, has_tag, is_note, solution_copy, student_copy
 from tests.helpers import assert_reads_without_a_kernel, assert_stripped
 
-NAMES = ["10_draem", "20_dfr", "30_dmad", "31_pdm_video", "40_metrics"]
+NAMES = ["00_start_here", "10_draem", "20_dfr", "30_dmad", "31_pdm_video", "40_metrics", "50_compare"]
 
 
 def cells_tagged(notebook, tag):
-    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+    return [cell for cell in notebook.cells if has_tag(cell, tag)]
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def functions(cells):
+    nodes = [node for cell in cells for node in ast.parse(cell.source).body]
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+def imports(notebook):
+    """The notebook's import statements, as a program."""
+    nodes = [node for cell in code(notebook) for node in ast.parse(cell.source).body]
+    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def run(root, notebook, folder):
+    """Run a notebook with ``quick`` in a folder outside of the project; the executed one and its CPU seconds.
+
+    CPU seconds, since other work on the machine makes the clock's ones worthless.
+    """
+    source = folder / "lesson.ipynb"
+    nbformat.write(notebook, source)
+    command = [sys.executable, "-m", "anomaly_lib.nbrun", str(source), str(folder / "out.ipynb"), "quick=true"]
+    before = os.times()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    executed = nbformat.read(folder / "out.ipynb", 4)
+    assert [o for cell in code(executed) for o in cell.outputs if o.get("name") == "stderr"] == []
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return executed, spent
+
+
+def printed(cell):
+    return "".join(output.get("text", "") for output in cell.outputs)
 
 
 @pytest.fixture(params=NAMES)
@@ -49,31 +89,55 @@ def test_functions_are_defined_in_exercises_and_solutions_only(lesson):
         assert not [node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)], cell.source
 
 
-def test_each_exercise_has_a_folded_solution(lesson):
-    exercises, solutions = cells_tagged(lesson, "exercise"), cells_tagged(lesson, "solution")
-    assert len(exercises) == len(solutions) >= 2
-    for cell in solutions:
-        assert cell.metadata.jupyter.source_hidden is True
+def test_each_exercise_has_a_folded_solution_and_a_note_that_says_so(lesson):
+    pairs = exercises(lesson)
+    assert len(pairs) == len(cells_tagged(lesson, EXERCISE)) == len(cells_tagged(lesson, SOLUTION)) >= 1
+    for _, solution in pairs:
+        assert lesson.cells[solution].metadata.jupyter.source_hidden is True
+        assert is_note(lesson.cells[solution - 1])
+
+
+def test_its_student_copy_lacks_the_solutions_alone(lesson):
+    student, solved = student_copy(lesson), solution_copy(lesson)
+    assert cells_tagged(student, SOLUTION) == cells_tagged(solved, SOLUTION) == []
+    assert not [cell for cell in student.cells + solved.cells if is_note(cell)]
+    others = [[c.source for c in copy.cells[1:] if not has_tag(c, EXERCISE)] for copy in (student, solved)]
+    assert others[0] == others[1]
+
+
+def test_only_exercises_use_what_exercises_define(lesson):
+    """So a student copy runs through because the solved one does: nothing else can tell stubs from solutions."""
+    names = functions(cells_tagged(lesson, EXERCISE))
+    for cell in code(student_copy(lesson)):
+        if not has_tag(cell, EXERCISE):
+            used = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+            assert not used & names, cell.source
+
+
+def test_in_its_student_copy_every_exercise_is_not_begun(lesson, capsys):
+    """The exercise cells with the imports alone: they need nothing else, so this costs no training."""
+    student = student_copy(lesson)
+    scope = {}
+    exec(imports(student), scope)
+    for cell in cells_tagged(student, EXERCISE):
+        capsys.readouterr()
+        exec(cell.source, scope)
+        assert "not begun" in capsys.readouterr().out, cell.source
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_and_the_checks_tell_stub_from_solution(root, tmp_path, name):
-    command = [
-        sys.executable,
-        "-m",
-        "anomaly_lib.nbrun",
-        f"notebooks/lessons/{name}.ipynb",
-        str(tmp_path / "out.ipynb"),
-    ]
-    done = subprocess.run([*command, "quick=true"], cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    executed = nbformat.read(tmp_path / "out.ipynb", 4)
-    printed = {
-        tag: ["".join(output.get("text", "") for output in cell.outputs) for cell in cells_tagged(executed, tag)]
-        for tag in ("exercise", "solution")
-    }
-    assert all("not begun" in text for text in printed["exercise"])
-    assert all(": right, in" in text for text in printed["solution"])
-    errors = [o for c in executed.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
-    assert errors == []
+def test_its_copy_with_solutions_runs_in_any_folder_within_its_minutes_and_all_checks_pass(root, tmp_path, name):
+    file = root / "notebooks/lessons" / f"{name}.ipynb"
+    executed, seconds = run(root, solution_copy(nbformat.read(file, 4)), tmp_path)
+    solved = cells_tagged(executed, EXERCISE)
+    assert all(": right, in" in printed(cell) and "not yet" not in printed(cell) for cell in solved)
+    assert len(solved) == entry(file).exercises
     assert_reads_without_a_kernel(executed, tmp_path / "out.ipynb")
+    assert seconds < 60 * entry(file).minutes, "quick takes longer than the full lesson says that it takes"
+
+
+def test_a_student_copy_runs_from_end_to_end(root, tmp_path):
+    """The quickest lesson stands for all, by the two tests of student copies above."""
+    lesson = nbformat.read(root / "notebooks/lessons/00_start_here.ipynb", 4)
+    executed, _ = run(root, student_copy(lesson), tmp_path)
+    assert all("not begun" in printed(cell) for cell in cells_tagged(executed, EXERCISE))

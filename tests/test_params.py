@@ -72,9 +72,15 @@ def test_a_preset_fills_only_what_is_not_written_out(raw):
 def test_params_are_found_from_any_folder_of_the_project(root, monkeypatch, tmp_path):
     monkeypatch.chdir(root / "notebooks")
     assert load_params().profile == "sample"
+
+
+def test_outside_of_a_project_it_is_the_packages_own_and_never_that_of_a_named_folder(root, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    assert project_root() == root
     with pytest.raises(InputError, match="not inside the project"):
-        project_root()
+        project_root(tmp_path)
+    (tmp_path / "data.dvc").touch()
+    assert project_root() == tmp_path.resolve()
 
 
 def test_the_hash_changes_with_a_value_and_only_then(raw):

@@ -1,13 +1,22 @@
-"""The README: its generated block is current, its links and commands exist."""
+"""The README: its generated blocks are current, its links and commands exist."""
 
 import re
 
-from anomaly_lib.readme import generated_block, with_block
+import pytest
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.readme import with_blocks
 
 
-def test_the_generated_block_is_current(root):
+def test_the_generated_blocks_are_current(root):
     text = (root / "README.md").read_text()
-    assert text == with_block(text, generated_block(root)), "run python -m anomaly_lib.readme"
+    assert text == with_blocks(text, root), "run python -m anomaly_lib.readme"
+
+
+def test_a_lost_marker_is_named(root):
+    text = (root / "README.md").read_text().replace("<!-- lessons: end -->", "")
+    with pytest.raises(InputError, match="<!-- lessons: end --> once each"):
+        with_blocks(text, root)
 
 
 def test_every_link_to_a_file_leads_somewhere(root):

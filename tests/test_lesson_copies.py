@@ -1,0 +1,123 @@
+"""Copies of the lessons for a course, and their table of contents: from tags and first cells, on a small lesson."""
+
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.lessons.contents import contents, entry
+from anomaly_lib.lessons.copies import LESSONS, exercises, main, solution_copy, student_copy, write_copies
+
+FIRST = "# Squares\n\nYou will square [numbers](https://example.org), such as 2.5, by hand.\n\nAbout 3 minutes."
+NOTE = "<details><summary>Solution of exercise 1</summary>\n\nBelow.\n\n</details>"
+STUB, SOLVED = "def square(x): ...", "def square(x):\n    return x * x"
+LINKS = "[page](../../docs/page.md#part), [next](20_cubes.ipynb), [web](https://example.org/a/b), [top](#top)"
+
+
+def lesson(*, solution=SOLVED, first=FIRST):
+    return new_notebook(
+        cells=[
+            new_markdown_cell(first),
+            new_code_cell(STUB, metadata={"tags": ["exercise"]}),
+            new_markdown_cell(NOTE),
+            new_code_cell(solution, metadata={"tags": ["solution"], "jupyter": {"source_hidden": True}}),
+            new_markdown_cell(LINKS),
+        ]
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    file = tmp_path / "project" / LESSONS / "10_squares.ipynb"
+    file.parent.mkdir(parents=True)
+    nbformat.write(lesson(), file)
+    return tmp_path / "project"
+
+
+def sources(notebook):
+    return [cell.source for cell in notebook.cells]
+
+
+def test_the_student_copy_keeps_the_stub_and_the_other_one_has_the_solution_in_its_place():
+    student, solved = sources(student_copy(lesson())), sources(solution_copy(lesson()))
+    assert student[1:] == [STUB, LINKS]
+    assert solved[1:] == [SOLVED, LINKS]
+    assert student[0].startswith(FIRST)
+    assert student[0] != solved[0] != FIRST
+
+
+def test_making_a_copy_leaves_the_lesson_as_it_is():
+    given = lesson()
+    before = sources(given)
+    student_copy(given), solution_copy(given)
+    assert sources(given) == before
+
+
+def test_an_exercise_without_its_own_solution_is_refused():
+    without, other = lesson(), lesson(solution="def cube(x):\n    return x**3")
+    del without.cells[3]
+    twice = lesson()
+    twice.cells.append(twice.cells[3])
+    last = lesson()
+    del last.cells[2:]
+    for broken in (without, other, twice, last):
+        with pytest.raises(InputError, match=r"cell \d+: an? (exercise|solution) without"):
+            exercises(broken)
+
+
+def test_links_lead_from_the_copy_to_where_they_led_from_the_lesson(project, tmp_path):
+    write_copies(project, tmp_path / "course")
+    text = sources(nbformat.read(tmp_path / "course/student/10_squares.ipynb", 4))[-1]
+    assert "(../../project/docs/page.md#part)" in text
+    assert all(link in text for link in ("(20_cubes.ipynb)", "(https://example.org/a/b)", "(#top)"))
+
+
+def test_written_twice_is_the_same_and_somebodys_work_is_kept(project, tmp_path):
+    folder = tmp_path / "course"
+    files = write_copies(project, folder)
+    assert [file.relative_to(folder).as_posix() for file in files] == [
+        "student/10_squares.ipynb",
+        "solutions/10_squares.ipynb",
+    ]
+    before = [file.read_bytes() for file in files]
+    assert [file.read_bytes() for file in write_copies(project, folder)] == before
+    files[0].write_text("work")
+    files[1].unlink()
+    with pytest.raises(InputError, match=r"student/10_squares\.ipynb: not as it was written"):
+        write_copies(project, folder)
+    assert files[0].read_text() == "work"
+    assert not files[1].exists()
+
+
+def test_the_command_says_what_it_wrote_and_names_what_it_will_not_overwrite(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 0
+    assert "student and solutions" in capsys.readouterr().out
+    (tmp_path / "student/00_start_here.ipynb").write_text("work")
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_all_links_of_all_copies_lead_somewhere(root, tmp_path):
+    for file in write_copies(root, tmp_path):
+        for cell in nbformat.read(file, 4).cells:
+            if cell.cell_type == "markdown":
+                for target in re.findall(r"\]\((?!https?:)([^)#\s]+)\)", cell.source):
+                    assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_the_contents_come_from_the_first_cell_and_the_tags(project):
+    found = entry(project / LESSONS / "10_squares.ipynb")
+    assert (found.title, found.minutes, found.exercises) == ("Squares", 3, 1)
+    assert found.you_will == "square numbers, such as 2.5, by hand"
+    row = contents(project, project).splitlines()[-1]
+    assert row == "| [10_squares](notebooks/lessons/10_squares.ipynb) | square numbers, such as 2.5, by hand | 3 | 1 |"
+
+
+@pytest.mark.parametrize("lost", ["# ", "You will", "minutes"])
+def test_a_first_cell_that_lacks_something_is_named(project, lost):
+    file = project / LESSONS / "10_squares.ipynb"
+    nbformat.write(lesson(first=FIRST.replace(lost, "x")), file)
+    with pytest.raises(InputError, match=r"10_squares\.ipynb: its first cell needs"):
+        entry(file)
