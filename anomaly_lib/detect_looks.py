@@ -91,10 +91,10 @@ class Tiled:
             for file in files:
                 try:
                     photo = read_rgb(file)
-                    found = score_in_tiles(self.method, photo, self.tiling, self.region, bar.update)
                 except InputError as error:
-                    skipped.append(_problem(file, error))
+                    skipped.append(error.args[0])
                     continue
+                found = score_in_tiles(self.method, photo, self.tiling, self.region, bar.update)
                 extra = self._worst_tile(photo, found.worst) if explain else None
                 del photo  # before the map is drawn
                 yield Look(file, found.score, found.map, extra, found.tiles)
@@ -122,12 +122,6 @@ Looker = Whole | Tiled
 
 def _extra(explained: dict[str, Tensor], index: int) -> Extra | None:
     return telling_extra({name: pictures[index].cpu().numpy() for name, pictures in explained.items()})
-
-
-def _problem(file: Path, error: InputError) -> Problem:
-    """The reader's own problem, or one that names the photo."""
-    found = error.args[0]
-    return found if isinstance(found, Problem) else Problem(file, *str(found).split("; ", 1))
 
 
 def _framed(pixels: np.ndarray, tile: Tile, proportion: float) -> np.ndarray:
