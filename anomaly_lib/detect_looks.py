@@ -113,7 +113,7 @@ class Tiled:
         extra = _extra(self.method.explain(images), 0)
         if extra is None:
             return None
-        title = f"{extra.title}; worst tile (row {tile.row + 1}, column {tile.column + 1})"
+        title = f"tile with the highest score (row {tile.row + 1}, column {tile.column + 1}):\n{extra.title}"
         return replace(extra, title=title, pixels=_framed(extra.pixels, tile, photo.shape[1] / photo.shape[0]))
 
 
