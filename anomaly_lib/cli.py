@@ -57,6 +57,15 @@ def _add_detect(commands) -> None:
     model.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     model.add_argument("--model", type=Path, metavar="DIR", help="folder of a trained or imported model")
     detect.add_argument("--region", type=Path, metavar="FILE", help="region of interest; see docs/techniques.md")
+    detect.add_argument(
+        "--tile",
+        type=_positive,
+        metavar="N",
+        help="look at a photo larger than N pixels in tiles of that side, each resized to the model's input. The model "
+        "should come from such tiles ('data tile'): one trained on whole photos knows parts at another scale, and its "
+        "thresholds do not hold",
+    )
+    detect.add_argument("--overlap", type=float, metavar="F", help="share of a tile, with --tile; default: 0.25")
     detect.add_argument("--maps", action="store_true", help="also NAME.npy: float32 map at the photo's resolution")
     detect.add_argument("--no-pictures", action="store_true", help="tables only, which is faster")
     detect.add_argument("--json", action="store_true", help="print results.json")
@@ -123,7 +132,17 @@ def _add_copies(commands) -> None:
     move.add_argument("--degrees", type=float, default=15.0, help="largest turn either way; default: 15")
     move.add_argument("--shift", type=float, default=0.08, help="largest shift, of width and height; default: 0.08")
     move.set_defaults(run=_data_move)
-    for command in (align, move):
+    tile = commands.add_parser(
+        "tile",
+        help="a copy of a category cut into tiles, to train on parts of large photos",
+        description="A tile of an anomalous photo is anomalous if its mask has a defect there; its other tiles are "
+        "left out. tiles.json says where each tile lies. Look at whole photos with 'detect --tile' and the same size.",
+    )
+    tile.add_argument("--size", type=_positive, required=True, metavar="N", help="side of a tile, pixels")
+    tile.add_argument("--overlap", type=float, default=0.0, metavar="F", help="share of a tile; default: 0")
+    tile.add_argument("--train-only", action="store_true", help="without the test photos: for a category without masks")
+    tile.set_defaults(run=_data_tile)
+    for command in (align, move, tile):
         command.add_argument("source", type=Path, metavar="SOURCE", help="folder of the category, in MVTec shape")
         command.add_argument("target", type=Path, metavar="TARGET", help="new folder for the copy")
         command.add_argument("--max-gigabytes", type=float, metavar="G", help="refuse to write more")
@@ -176,11 +195,12 @@ def _detect(options: argparse.Namespace) -> int:
     from anomaly_lib.reproducibility import make_deterministic
 
     folder, threads = _model_folder(options)
+    how = {"region": options.region, "tiling": _tiling(options)}
     make_deterministic(threads)
     use_style()
     model = load_model(folder)
     pictures = not options.no_pictures
-    results = detect(model, options.images, options.output, pictures=pictures, maps=options.maps, region=options.region)
+    results = detect(model, options.images, options.output, pictures=pictures, maps=options.maps, **how)
     for problem in results.skipped:
         print(f"skipped: {problem}", file=sys.stderr)
     print(results.to_json() if options.json else results.summary(options.output))
@@ -201,6 +221,17 @@ def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
         raise InputError("which model? give --method and --category, or --model with a model's folder")
     params = load_params(f"profiles/{options.profile}/params.yaml" if options.profile else "params.yaml")
     return find_model(params, options.method, options.category, options.seed), params.threads
+
+
+def _tiling(options: argparse.Namespace):
+    """The tiles that --tile and --overlap ask for, or None."""
+    from anomaly_lib.tiling.grid import Tiling
+
+    if options.tile:
+        return Tiling(options.tile, 0.25 if options.overlap is None else options.overlap)
+    if options.overlap is not None:
+        raise InputError("--overlap is of tiles: give their side with --tile, too")
+    return None
 
 
 def _import_official(options: argparse.Namespace) -> int:
@@ -279,4 +310,13 @@ def _data_move(options: argparse.Namespace) -> int:
     how = {"degrees": options.degrees, "shift": options.shift, "max_gigabytes": options.max_gigabytes}
     count = move_category(options.source, options.target, options.seed, **how)
     print(f"wrote {options.target}: {count} images moved, seed {options.seed}")
+    return 0
+
+
+def _data_tile(options: argparse.Namespace) -> int:
+    from anomaly_lib.tiling import Tiling, tile_category
+
+    tiling = Tiling(options.size, options.overlap)
+    how = {"train_only": options.train_only, "max_gigabytes": options.max_gigabytes}
+    print(f"wrote {options.target}: {tile_category(options.source, options.target, tiling, **how)}")
     return 0

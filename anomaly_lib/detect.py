@@ -1,35 +1,32 @@
 """Look at photos with a trained model: a picture of each, and a table of all.
 
-S is the model's image size, H x W the photo's own.
+S is the model's image size, H x W the photo's own; a map is (S, S) of a whole photo, (H, W) of one in tiles.
 """
 
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_max_pool2d
 
 from anomaly_lib.data.images import Problem, printable, read_header, read_rgb
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.detect_files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
+from anomaly_lib.detect_looks import Look, Looker, Tiled, Whole
 from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.overlap import label_regions
 from anomaly_lib.methods.checkpoints import TrainedModel
-from anomaly_lib.progress import progress_bar
-from anomaly_lib.regions import load_region
-from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
+from anomaly_lib.reporting.detection import Detection, detection_figure
 from anomaly_lib.reporting.style import MapScale, decide, decision_words, map_scale, save_figure
 from anomaly_lib.reporting.tables import write_csv
+from anomaly_lib.tiling.grid import Tiling
+from anomaly_lib.tiling.scoring import resized
 
-PHOTOS_AT_ONCE = 8
 LARGEST_DRAWN = 800  # pixels of a photo's longer side in a picture
 
 
@@ -52,6 +49,8 @@ class Row:
     map: str | None
     """As ``picture``."""
     model_digest: str
+    tiles: int | None
+    """In how many tiles it was looked at; None for a photo as a whole."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,15 @@ class Results:
     rows: tuple[Row, ...]
     skipped: tuple[Problem, ...]
     """What could not be looked at, and why."""
+    tiling: Tiling | None = None
+    """Into which tiles photos were cut."""
 
     def to_json(self) -> str:
         """What results.json holds."""
         skipped = [{"file": printable(str(p.path)), "reason": f"{p.message}; {p.remedy}"} for p in self.skipped]
-        record = {"model": self.model, "images": [asdict(row) for row in self.rows], "skipped": skipped}
-        return json.dumps(record, indent=1)
+        tiling = asdict(self.tiling) if self.tiling else None
+        images = [asdict(row) for row in self.rows]
+        return json.dumps({"model": self.model, "tiling": tiling, "images": images, "skipped": skipped}, indent=1)
 
     def summary(self, output: Path) -> str:
         """One line for people."""
@@ -89,27 +91,29 @@ def detect(
     pictures: bool = True,
     maps: bool = False,
     region: Path | None = None,
+    tiling: Tiling | None = None,
     progress: bool = True,
 ) -> Results:
     """Score a photo, or all of a folder, and write pictures, maps, results.json and results.csv to ``output``.
 
     ``NAME.png`` is the picture; with ``maps``, ``NAME.npy`` is the anomaly map (H, W) float32 in the model's own units,
     resized bilinearly to the photo's size. ``region`` is a file of ``anomaly_lib.regions``: outside of it maps are 0
-    and nothing counts; the thresholds should have been found within the same region. A photo that cannot be read is
-    skipped and listed. Raises InputError when none can be read, and when something cannot be written.
+    and nothing counts; the thresholds should have been found within the same region. With ``tiling`` a photo larger
+    than a tile is looked at in tiles, whose maps are blended; the model should have been trained on such tiles. A photo
+    that cannot be read is skipped and listed. Raises InputError when none can be read, and for an unwritable output.
     """
     _refuse_relative_scores(model)
     photos = find_photos(source, output)
-    inside = load_region(region, model.method.params.image_size) if region else None
-    run = _Run(model, photos, output, output_stems(photos), pictures, maps, inside)
+    looker = Tiled(model.method, region, tiling) if tiling else Whole(model.method, region)
+    run = _Run(model, photos, output, output_stems(photos), pictures, maps)
     refuse_overwriting([output / name for file in photos.files for name in run.targets(file) if name], photos)
-    scale = _shown_scale(model, photos, inside, progress) if pictures else None
-    rows, skipped = [], list(photos.problems)
-    for files, images in _batches(model, photos.files, skipped, "detect", progress):
-        rows += run.look_at(files, images, scale)
+    scale = _shown_scale(model, photos, looker, progress) if pictures else None
+    skipped = list(photos.problems)
+    looks = looker.looks(photos.files, skipped, "detect", pictures, progress)
+    rows = tuple(run.record(look, scale) for look in looks)
     if not rows:
         raise InputError(skipped[0] if len(skipped) == 1 else f"no photo can be read; the first: {skipped[0]}")
-    results = Results(_described(model, scale), tuple(rows), tuple(skipped))
+    results = Results(_described(model, scale), rows, tuple(skipped), tiling)
     _save_tables(output, results)
     return results
 
@@ -124,51 +128,45 @@ class _Run:
     stems: dict[Path, Path]
     pictures: bool
     maps: bool
-    region: Tensor | None
 
     def targets(self, file: Path) -> tuple[str | None, str | None]:
         """Names of the picture and the map of a photo, below the output folder."""
         stem = self.stems[file].as_posix()
         return f"{stem}.png" if self.pictures else None, f"{stem}.npy" if self.maps else None
 
-    def look_at(self, files: list[Path], images: Tensor, scale: MapScale | None) -> list[Row]:
-        """Score (N, 3, S, S) images and write what belongs to each."""
-        scored = self.model.method.score(images, region=self.region)
-        explained = self.model.method.explain(images) if self.pictures else {}
-        rows = []
-        for index, file in enumerate(files):
-            row = self._row(file, float(scored.scores[index]), scored.maps[index].numpy())
-            extras = {name: picture[index].cpu().numpy() for name, picture in explained.items()}
-            if row.picture:
-                self._save_picture(file, row, scored.maps[index].numpy(), extras, scale)
-            if row.map:
-                self._save_map(file, row, scored.maps[index])
-            rows.append(row)
-        return rows
+    def record(self, look: Look, scale: MapScale | None) -> Row:
+        """Write what belongs to a photo, and make its row."""
+        row = self._row(look)
+        if row.picture:
+            self._save_picture(look, row, scale)
+        if row.map:
+            self._save_map(look, row)
+        return row
 
-    def _row(self, file: Path, score: float, anomaly_map: np.ndarray) -> Row:
+    def _row(self, look: Look) -> Row:
         image, pixel = (self.model.thresholds.get(level) for level in ("image", "pixel"))
         regions = largest = None
         if pixel is not None:
-            _, areas = label_regions(is_anomalous(anomaly_map, pixel)[None])
-            regions, largest = len(areas), float(areas.max(initial=0) / anomaly_map.size)
-        found = (score, image, decide(score, image), regions, largest)
-        return Row(self.photos.name(file), *found, *self.targets(file), self.model.digest)
+            _, areas = label_regions(is_anomalous(look.map, pixel)[None])
+            regions, largest = len(areas), float(areas.max(initial=0) / look.map.size)
+        found = (look.score, image, decide(look.score, image), regions, largest)
+        return Row(self.photos.name(look.file), *found, *self.targets(look.file), self.model.digest, look.tiles)
 
-    def _save_picture(self, file: Path, row: Row, anomaly_map: np.ndarray, extras: dict, scale: MapScale) -> None:
-        photo, extra = _drawn_photo(file), telling_extra(extras)
-        caption = _caption(self.model, row)
-        detection = Detection(row.file, photo, anomaly_map, scale, row.score, row.threshold, extra, caption)
+    def _save_picture(self, look: Look, row: Row, scale: MapScale) -> None:
+        photo, caption = _drawn_photo(look.file), _caption(self.model, row)
+        detection = Detection(
+            row.file, photo, _drawn_map(look.map), scale, row.score, row.threshold, look.extra, caption
+        )
         with written_at_once(self.output / row.picture) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks, in the file's name
             save_figure(detection_figure(detection), temporary)
 
-    def _save_map(self, file: Path, row: Row, anomaly_map: Tensor) -> None:
-        header = read_header(file)
-        size = (header.height, header.width)
-        resized = interpolate(anomaly_map[None, None], size, mode="bilinear", antialias=True)[0, 0]
+    def _save_map(self, look: Look, row: Row) -> None:
+        header, values = read_header(look.file), look.map
+        if values.shape != (header.height, header.width):
+            values = resized(torch.from_numpy(values), (header.height, header.width))
         with written_at_once(self.output / row.map) as temporary, temporary.open("wb") as stream:
-            np.save(stream, resized.numpy())
+            np.save(stream, values)
 
 
 def _refuse_relative_scores(model: TrainedModel) -> None:
@@ -179,33 +177,13 @@ def _refuse_relative_scores(model: TrainedModel) -> None:
         )
 
 
-def _batches(
-    model: TrainedModel, files: tuple[Path, ...], skipped: list[Problem], description: str, progress: bool
-) -> Iterator[tuple[list[Path], Tensor]]:
-    """Up to PHOTOS_AT_ONCE photos as (files, (N, 3, S, S)); those that cannot be read go to ``skipped``."""
-    readable, images = [], []
-    for file in progress_bar(files, description=description, show=progress and len(files) > 1, unit="photo"):
-        try:
-            images.append(load_images([file], model.method.params.image_size))
-        except InputError as error:
-            skipped.append(error.args[0])
-            continue
-        readable.append(file)
-        if len(readable) == PHOTOS_AT_ONCE:
-            yield readable, torch.cat(images)
-            readable, images = [], []
-    if readable:
-        yield readable, torch.cat(images)
-
-
-def _shown_scale(model: TrainedModel, photos: Photos, region: Tensor | None, progress: bool) -> MapScale:
+def _shown_scale(model: TrainedModel, photos: Photos, looker: Looker, progress: bool) -> MapScale:
     """The model's scale; without thresholds, the range of the maps of all photos, found in a pass of its own."""
     if model.thresholds.get("pixel") is not None:
         return map_scale(model.thresholds)
     lowest, highest = np.inf, -np.inf
-    for _, images in _batches(model, photos.files, [], "range of the maps", progress):
-        maps = model.method.score(images, region=region).maps
-        lowest, highest = min(lowest, float(maps.min())), max(highest, float(maps.max()))
+    for look in looker.looks(photos.files, [], "range of the maps", False, progress):
+        lowest, highest = min(lowest, float(look.map.min())), max(highest, float(look.map.max()))
     return map_scale(model.thresholds, lowest, highest)
 
 
@@ -216,8 +194,19 @@ def _drawn_photo(file: Path) -> np.ndarray:
     return np.asarray(image)
 
 
+def _drawn_map(values: np.ndarray) -> np.ndarray:
+    """A map, scaled down as the photo is; each pixel is the largest of those it stands for, so that none is lost."""
+    share = LARGEST_DRAWN / max(values.shape)
+    if share >= 1:
+        return values
+    size = tuple(max(1, round(length * share)) for length in values.shape)
+    return adaptive_max_pool2d(torch.from_numpy(values)[None], size)[0].numpy()
+
+
 def _caption(model: TrainedModel, row: Row) -> str:
     title = f"{model.method.title}, {model.category}, seed {model.method.seed}, model {model.digest}"
+    if row.tiles is not None:
+        title += f" · {row.tiles} tile{'s' if row.tiles > 1 else ''}"
     if row.regions is None:
         return f"{title} · no pixel threshold, so no contour"
     if row.regions == 0:

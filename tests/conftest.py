@@ -11,7 +11,13 @@ import torch
 from PIL import Image
 from torch import nn
 
+from anomaly_lib.data import load_category
+from anomaly_lib.data.tensors import load_images
+from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.backbones import BACKBONES
+from anomaly_lib.methods.checkpoints import load_model, save_model
+from anomaly_lib.params import Thresholds
+from anomaly_lib.registry import method_class, params_class
 
 pytest.register_assert_rewrite("tests.helpers")
 
@@ -78,6 +84,24 @@ def tiny_data(tmp_path_factory) -> Path:
                 _save(mask, data / f"dots/ground_truth/square/{index:03d}_mask.png")
             _save(image.clip(0, 255).astype(np.uint8), data / f"dots/{split}/{index:03d}.png")
     return data
+
+
+@pytest.fixture(scope="session")
+def model_folder(tiny_data, tmp_path_factory) -> Path:
+    """A DFR model of the tiny data, with thresholds."""
+    method = method_class("dfr")(params_class("dfr").model_validate(TINY_SETTINGS["dfr"]), 0)
+    normals = load_images(load_category(tiny_data, "dots").train, 64)
+    method.fit(normals[:7], progress=False)
+    held_out = method.score(normals[7:])
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder, method, "dots", calibrate(held_out.scores, held_out.maps, Thresholds()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(model_folder):
+    """It, loaded."""
+    return load_model(model_folder)
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,8 @@ from anomaly_lib.data.tensors import load_images
 from anomaly_lib.detect import detect
 from anomaly_lib.detect_files import find_photos, output_stems
 from anomaly_lib.errors import InputError
-from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.checkpoints import load_model, save_model
-from anomaly_lib.params import Thresholds, load_params
+from anomaly_lib.params import load_params
 from anomaly_lib.regions import save_region
 from anomaly_lib.registry import METHODS, method_class, params_class
 from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
@@ -31,23 +30,6 @@ from anomaly_lib.trained_models import find_model
 from tests.conftest import TINY_SETTINGS
 
 THRESHOLDS = {"image": 5.0, "pixel": 4.0, "pixel_median": 1.0}
-
-
-@pytest.fixture(scope="module")
-def model_folder(tiny_data, tmp_path_factory):
-    """A DFR model of the tiny data, with thresholds."""
-    method = method_class("dfr")(params_class("dfr").model_validate(TINY_SETTINGS["dfr"]), 0)
-    normals = load_images(load_category(tiny_data, "dots").train, 64)
-    method.fit(normals[:7], progress=False)
-    held_out = method.score(normals[7:])
-    folder = tmp_path_factory.mktemp("model")
-    save_model(folder, method, "dots", calibrate(held_out.scores, held_out.maps, Thresholds()))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(model_folder):
-    return load_model(model_folder)
 
 
 @pytest.fixture

@@ -28,7 +28,19 @@ IMPORT_NAMES = {
     "scikit-learn": "sklearn",
 }
 # used as programs or by other packages, not by an import statement of ours
-PROGRAMS = {"torchvision", "jupyterlab", "ipykernel", "ruff", "uv", "setuptools", "voila", "sphinx", "myst-nb", "furo"}
+PROGRAMS = {
+    "torchvision",
+    "jupyterlab",
+    "ipykernel",
+    "ruff",
+    "uv",
+    "setuptools",
+    "voila",
+    "sphinx",
+    "myst-nb",
+    "furo",
+    "pytest-xdist",
+}
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from PIL import Image
 
 from anomaly_lib.alignment.apply import Rigid, warp_image, warp_mask
 from anomaly_lib.data.folder import Category, Sample, load_category
-from anomaly_lib.data.images import Problem, read_header, read_mask, read_rgb
+from anomaly_lib.data.images import Header, Problem, read_header, read_mask, read_rgb
 from anomaly_lib.errors import InputError
 
 GIGABYTE = 1e9
@@ -39,13 +39,17 @@ def place_of(sample: Sample) -> Path:
     return Path(sample.split, sample.defect, f"{sample.path.stem}.png")
 
 
-def check_room(category: Category, target: Path, max_gigabytes: float | None) -> int:
-    """The most bytes that a copy can take, read from the images' headers.
+def check_room(
+    samples: Sequence[Sample],
+    target: Path,
+    max_gigabytes: float | None,
+    pixels: Callable[[Header], int] = lambda header: header.width * header.height,
+) -> int:
+    """The most bytes that copies can take, read from the images' headers; ``pixels`` says how many a copy has.
 
     Raises InputError if that is more than ``max_gigabytes`` or than what is free where ``target`` will lie.
     """
-    headers = [read_header(sample.path) for sample in (*category.train, *category.test)]
-    need = sum(BYTES_A_PIXEL * header.width * header.height for header in headers)
+    need = sum(BYTES_A_PIXEL * pixels(read_header(sample.path)) for sample in samples)
     if max_gigabytes is not None and need > max_gigabytes * GIGABYTE:
         message = f"the copy may take {need / GIGABYTE:.3g} GB, more than the {max_gigabytes:g} GB that are allowed"
         raise InputError(Problem(target, message, "raise --max-gigabytes or scale the photos down"))
@@ -87,12 +91,21 @@ def write_moved(sample: Sample, image: np.ndarray, motion: Rigid, folder: Path) 
     """Write a sample's photo (H, W, 3) and its mask, both moved. Raises InputError for a mask of another size."""
     place = place_of(sample)
     write_png(warp_image(image, motion), folder / place)
-    if sample.mask_path is None:
-        return
+    if sample.mask_path is not None:
+        write_png(warp_mask(read_sized_mask(sample, image.shape), motion), folder / mask_place(sample, place))
+
+
+def mask_place(sample: Sample, place: Path) -> Path:
+    """Where the mask of a copy lies inside the category, for the place of the copy."""
+    return Path("ground_truth", sample.defect, f"{place.stem}_mask.png")
+
+
+def read_sized_mask(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
+    """A sample's mask (H, W). Raises InputError if it has another size than its image (H, W, 3)."""
     mask = read_mask(sample.mask_path)
-    if mask.shape != image.shape[:2]:
+    if mask.shape != shape[:2]:
         raise InputError(Problem(sample.mask_path, "has another size than its image", "scale the mask to the image"))
-    write_png(warp_mask(mask, motion), folder / "ground_truth" / sample.defect / f"{place.stem}_mask.png")
+    return mask
 
 
 def write_png(pixels: np.ndarray, file: Path) -> None:

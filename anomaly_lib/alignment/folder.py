@@ -79,10 +79,10 @@ def align_category(
     and starts anew. Raises InputError for bad input, a target that exists, or too little room.
     """
     category = open_source(source)
-    check_room(category, target, max_gigabytes)
+    samples = (*category.train, *category.test)
+    check_room(samples, target, max_gigabytes)
     chosen = reference if reference is not None else choose_reference(category.train)
     pixels = read_rgb(chosen)
-    samples = (*category.train, *category.test)
     with new_folder(target, source) as folder:
         found = _align_all(samples, pixels, folder, progress)
         write_png(pixels, folder / "reference.png")

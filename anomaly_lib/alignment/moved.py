@@ -37,8 +37,8 @@ def move_category(
         given = f"{degrees:g}, {shift:g} and {seed}"
         raise InputError(f"degrees must lie in 0 to 180, shift in 0 to 0.5, seed from 0 on; got {given}")
     category = open_source(source)
-    check_room(category, target, max_gigabytes)
     samples, moves = (*category.train, *category.test), {}
+    check_room(samples, target, max_gigabytes)
     with new_folder(target, source) as folder:
         for sample in progress_bar(samples, description="move", unit="image", show=progress):
             image, key = read_rgb(sample.path), place_of(sample).as_posix()

@@ -1,0 +1,107 @@
+"""Score a photo that is larger than a method's input: tile by tile, a few at a time.
+
+In memory are the photo, its map, and one batch of tiles. H x W is the photo's size, S the method's, N tiles.
+
+The image score is the largest of the tiles' scores. Every method's image score is a largest value itself: of the map
+(DFR), of the smoothed map (DRAEM), of map and deformation on their normal scale (DMAD). So the photo's score says the
+same as a tile's, how bad the worst place is, and compares with a threshold that was found on tiles. A photo of many
+tiles has many chances to exceed it, though: see docs/techniques.md.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from anomaly_lib.errors import InputError
+from anomaly_lib.methods.base import Method
+from anomaly_lib.regions import Polygon, rasterise
+from anomaly_lib.tiling.blend import BlendedMap
+from anomaly_lib.tiling.grid import Tile, Tiling
+
+TILES_AT_ONCE = 8
+
+Region = tuple[Sequence[Polygon], Sequence[Polygon]]
+"""Polygons and those excluded, as ``regions.read_polygons`` gives them."""
+
+
+@dataclass(frozen=True)
+class TiledScore:
+    """What a method says of one photo."""
+
+    map: np.ndarray
+    """(H, W) float32, in the method's units."""
+    score: float
+    """The largest score of a tile."""
+    worst: Tile
+    """The tile that has it."""
+    tiles: int
+    """How many were scored."""
+
+
+def score_in_tiles(
+    method: Method,
+    photo: np.ndarray,
+    tiling: Tiling,
+    region: Region | None = None,
+    done: Callable[[int], None] = lambda count: None,
+) -> TiledScore:
+    """Score a photo (H, W, 3) uint8; ``done`` is told how many further tiles are finished.
+
+    Outside of ``region`` the map is 0, to a pixel of the method's, and tiles without a pixel of it are left out.
+    Raises InputError if that leaves none.
+    """
+    height, width = photo.shape[:2]
+    blended, scores, looked_at = BlendedMap(tiling, height, width), [], []
+    tiles, size = tiling.tiles(height, width), method.params.image_size
+    for start in range(0, len(tiles), TILES_AT_ONCE):
+        batch = tiles[start : start + TILES_AT_ONCE]
+        chosen, inside = _within(region, batch, (height, width), size)
+        if chosen:
+            scored = method.score(tile_images(photo, chosen, size), region=inside)
+            for tile, values in zip(chosen, scored.maps, strict=True):
+                blended.add(tile, resized(values, (tile.height, tile.width)))
+            scores += scored.scores.tolist()
+            looked_at += chosen
+        done(len(batch))
+    if not looked_at:
+        raise InputError("the region of interest has no pixel in any tile; make its polygons larger")
+    worst = int(np.argmax(scores))
+    return TiledScore(blended.values, scores[worst], looked_at[worst], len(looked_at))
+
+
+def tile_images(photo: np.ndarray, tiles: Sequence[Tile], image_size: int) -> Tensor:
+    """Tiles of a photo (H, W, 3) uint8 as (N, 3, S, S) float32 in [0, 1], resized as ``data.tensors.load_images``."""
+    images = torch.empty(len(tiles), 3, image_size, image_size)
+    for image, tile in zip(images, tiles, strict=True):
+        square = Image.fromarray(photo[tile.window]).resize((image_size, image_size), Image.Resampling.BILINEAR)
+        image.copy_(torch.from_numpy(np.array(square)).movedim(-1, 0) / 255)  # (S, S, 3) -> (3, S, S)
+    return images
+
+
+def resized(values: Tensor, shape: tuple[int, int]) -> np.ndarray:
+    """A map (S, S) at another size (H, W), bilinear."""
+    return interpolate(values[None, None], shape, mode="bilinear", antialias=True)[0, 0].numpy()
+
+
+def _within(
+    region: Region | None, tiles: Sequence[Tile], shape: tuple[int, int], size: int
+) -> tuple[Sequence[Tile], Tensor | None]:
+    """The tiles that have a pixel of the region, and what of each lies in it, (N, S, S) bool; None without a region."""
+    if region is None:
+        return tiles, None
+    inside = [rasterise(*(_seen_from(tile, polygons, shape) for polygons in region), size) for tile in tiles]
+    kept = [(tile, part) for tile, part in zip(tiles, inside, strict=True) if part.any()]
+    return [tile for tile, _ in kept], torch.from_numpy(np.array([part for _, part in kept], dtype=bool))
+
+
+def _seen_from(tile: Tile, polygons: Sequence[Polygon], shape: tuple[int, int]) -> list[Polygon]:
+    """Polygons in shares of the photo (H, W) -> in shares of the tile, where they may reach beyond 0 to 1."""
+    height, width = shape
+    scale = np.array([width / tile.width, height / tile.height])
+    corner = np.array([tile.left / tile.width, tile.top / tile.height])
+    return [(np.asarray(polygon, dtype=float) * scale - corner).tolist() for polygon in polygons]
