@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from harness import run
 from PIL import Image
 
 from anomaly_lib.alignment.copying import write_png
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.dfr.method import Method
@@ -128,13 +128,13 @@ def compare(folder: Path, steps: int, seed: int) -> tuple[dict[str, Scored], flo
     return found, calibrate(unseen.scores, unseen.maps, Thresholds())["image"]
 
 
-def draw(folder: Path, found: dict[str, Scored], test: tuple[Sample, ...], index: int, file: Path) -> None:
+def draw(found: dict[str, Scored], test: tuple[Sample, ...], index: int, file: Path) -> None:
     """The tray ``index`` and what each way of looking makes of it, each map between its own quantiles of good trays."""
     from matplotlib.figure import Figure
 
     good = [not sample.is_anomalous for sample in test]
-    figure = Figure((4 * (len(found) + 1), 4.4), layout="constrained")
-    axes = figure.subplots(1, len(found) + 1)
+    figure = Figure((12, 9), layout="constrained")
+    axes = figure.subplots(2, 3).ravel()
     photo = Image.fromarray(read_rgb(test[index].path)).resize((COMPARED, COMPARED), Image.Resampling.BILINEAR)
     mask = load_masks([test[index]], COMPARED)[0].numpy()
     axes[0].imshow(photo)
@@ -167,7 +167,7 @@ def main() -> int:
         test = load_category(folder.parent, folder.name).test
         labels, masks = [sample.is_anomalous for sample in test], load_masks(test, COMPARED)
         if options.picture:
-            draw(folder, found, test, labels.index(True), options.picture)
+            draw(found, test, labels.index(True), options.picture)
     print("| looked at | image AUROC | pixel AUROC | AUPRO 0.3 | seconds |")
     print("|" + "---|" * 5)
     for name, seen in found.items():
@@ -179,8 +179,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)
