@@ -44,7 +44,9 @@ def test_they_hold_no_logic(demos):
 def test_all_run_and_their_pages_have_a_picture_where_a_widget_was(demos, root):
     """One kernel for all of them, as torch takes longest to import."""
     whole = nbformat.v4.new_notebook(metadata=demos["start"].metadata)
-    whole.cells = [cell | {"id": f"{name}-{cell['id']}"} for name in NAMES for cell in demos[name].cells]
+    whole.cells = [
+        nbformat.NotebookNode(cell | {"id": f"{name}-{cell['id']}"}) for name in NAMES for cell in demos[name].cells
+    ]
     NotebookClient(whole, timeout=600, resources={"metadata": {"path": str(root / "notebooks/demos")}}).execute()
     outputs = [output for cell in whole.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]

@@ -3,17 +3,18 @@
 Options are Voila's own: ``--port=8866``, ``--no-browser``.
 """
 
+import os
 import sys
 import webbrowser
+from pathlib import Path
 
 from voila.app import Voila
 
 from anomaly_lib.params import project_root
 
 START = "voila/render/start.ipynb"
-# Voila's page asks a foreign server for icons that are not used here; offline, or in a class, that must not even be
-# tried. Widgets' scripts come as blobs, pictures as data.
-POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws: wss:"
+TEMPLATES = Path(__file__).with_name("jupyter")
+"""Where Voila finds the template 'demos'."""
 
 
 class Demos(Voila):
@@ -34,8 +35,8 @@ class Demos(Voila):
 
 def main(arguments: list[str]) -> None:
     """Serve until interrupted. Raises InputError outside of the project."""
-    settings = {"headers": {"Content-Security-Policy": POLICY}}
-    Demos.launch_instance([str(project_root() / "notebooks/demos"), *arguments], tornado_settings=settings)
+    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(TEMPLATES), *filter(None, [os.environ.get("JUPYTER_PATH")])])
+    Demos.launch_instance([str(project_root() / "notebooks/demos"), "--template=demos", *arguments])
 
 
 if __name__ == "__main__":
