@@ -22,6 +22,7 @@ class Finding:
 
 KNOWN = {
     ("anomaly_lib/reporting/curves.py", "colours"): "counts in a confusion table, which also stand there as numbers",
+    ("anomaly_lib/widgets/threshold_view.py", "colours"): "the same",
     (
         "anomaly_lib/reporting/detection.py",
         "contrast",

@@ -1,4 +1,4 @@
-"""Executed copies of lessons, demos and 07_detect, each made once and made again when what it shows may change."""
+"""Executed copies of lessons, demos and 07_detect, each made once, and again when what it shows may change."""
 
 import hashlib
 import json

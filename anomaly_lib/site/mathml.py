@@ -33,12 +33,20 @@ def mathml(tex: str, block: bool = False) -> str:
         raise ValueError(f"'{tex.strip()}': no MathML ({error}); write it with other commands") from error
 
 
-def with_mathml(markdown: str) -> str:
-    """Markdown with its ``$…$`` and ``$$…$$`` replaced by MathML; code in backticks stays. Raises ValueError."""
+def formulas_apart(markdown: str) -> tuple[str, dict[str, str]]:
+    """Markdown with a mark for each ``$…$`` and ``$$…$$``, and {mark: MathML}; code in backticks stays.
 
-    def replaced(found: re.Match) -> str:
+    Marks instead of the MathML itself, since what turns the Markdown into HTML may drop elements that it does not
+    know. Raises ValueError when a formula cannot be read.
+    """
+    formulas: dict[str, str] = {}
+
+    def mark(found: re.Match) -> str:
         tex = found["block"] or found["inline"]
-        # without line breaks: an empty or indented line would end the HTML in the Markdown
-        return found[0] if tex is None else re.sub(r"\s*\n\s*", "", mathml(tex, block=found["block"] is not None))
+        if tex is None:
+            return found[0]
+        name = f"\N{LEFT DOUBLE ANGLE BRACKET}{len(formulas)}\N{RIGHT DOUBLE ANGLE BRACKET}"
+        formulas[name] = mathml(tex, block=found["block"] is not None)
+        return name
 
-    return FORMULA.sub(replaced, markdown)
+    return FORMULA.sub(mark, markdown), formulas

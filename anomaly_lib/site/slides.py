@@ -15,7 +15,7 @@ import nbformat
 from anomaly_lib.errors import InputError
 from anomaly_lib.files import replacing
 from anomaly_lib.site.execute import executed_copy, sources
-from anomaly_lib.site.mathml import with_mathml
+from anomaly_lib.site.mathml import formulas_apart
 from anomaly_lib.site.notebooks import is_executed, readable
 
 TEMPLATE = Path(__file__).with_name("slides.html")
@@ -76,7 +76,7 @@ def _rendered(cells: list) -> str:
     parts = []
     for cell in cells:
         if cell.cell_type == "markdown":
-            parts.append(_fragment(nbformat.v4.new_markdown_cell(with_mathml(cell.source))))
+            parts.append(_markdown(cell.source))
             continue
         source = _fragment(nbformat.v4.new_code_cell(cell.source))
         if "exercise" not in cell.metadata.get("tags", []):
@@ -92,9 +92,18 @@ def _output(output) -> str:
     if "text/html" in data:
         return data["text/html"]
     if "text/markdown" in data:
-        return _fragment(nbformat.v4.new_markdown_cell(with_mathml(data["text/markdown"])))
+        return _markdown(data["text/markdown"])
     text = output.get("text") or data.get("text/plain", "")
     return f"<pre>{html.escape(text)}</pre>" if text and output.get("name") != "stderr" else ""
+
+
+def _markdown(source: str) -> str:
+    text, formulas = formulas_apart(source)
+    page = _fragment(nbformat.v4.new_markdown_cell(text))
+    page = re.sub(r'<a class="anchor-link".*?</a>| id="[^"]*"', "", page)  # a slide is not linked to
+    for mark, formula in formulas.items():
+        page = page.replace(mark, formula)
+    return page
 
 
 def _fragment(cell) -> str:
