@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from anomaly_lib.lessons import draem as exercises
 from anomaly_lib.lessons import draem_figures as figures
 from anomaly_lib.lessons import ladder
-from anomaly_lib.lessons.display import show
 from anomaly_lib.methods.draem.method import Method
 from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.reporting.display import show
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import synthesize
 
@@ -139,7 +139,7 @@ def test_the_other_figures_state_what_they_are_given(trained):
 
 def test_a_shown_figure_carries_its_alternative_text(monkeypatch):
     shown = []
-    monkeypatch.setattr("anomaly_lib.lessons.display.display", shown.append)
+    monkeypatch.setattr("anomaly_lib.reporting.display.display", shown.append)
     show(figures.fade_figure(), "a curve")
     data, metadata = shown[0]._repr_mimebundle_()
     assert "image/png" in data
