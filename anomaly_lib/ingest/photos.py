@@ -50,7 +50,7 @@ def _photos(folder: Path, what: str) -> list[Path]:
     if listing.problems:
         raise InputError(listing.problems[0])
     if not listing.images:
-        raise InputError(Problem(folder, f"holds no {what}", "put them there directly (png, jpg, bmp, tif, webp)"))
+        raise InputError(Problem(folder, f"holds no {what}", "put them there directly (png, jpg, bmp, tif)"))
     return list(listing.images)
 
 
