@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
@@ -83,6 +84,17 @@ def assert_reads_without_a_kernel(executed, file: Path) -> None:
     assert page.bare_images == []
     assert page.widgets == 0
     assert all(address.startswith("data:") for address in page.fetched)
+
+
+def run_notebook(file: Path, **parameters: str) -> None:
+    """Run a notebook's code in this process, where torch is loaded already."""
+    namespace = {}
+    for cell in nbformat.read(file, 4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, file.name, "exec"), namespace)
+            if "parameters" in cell.metadata.get("tags", []):
+                namespace |= parameters
+    plt.close("all")
 
 
 def assert_stripped(file: Path) -> None:

@@ -11,16 +11,13 @@ from PIL import Image
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category, read_mask
 from anomaly_lib.data.folder import UNCERTAIN
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.data.validate import validate
 from anomaly_lib.errors import InputError
 from anomaly_lib.ingest import Request, command, ingest
 from anomaly_lib.ingest.elpv import package_folder, plan_elpv
 from anomaly_lib.ingest.layouts import LAYOUTS as ADAPTERS
 from anomaly_lib.ingest.plan import count_by_split
-from anomaly_lib.registry import method_class, params_class
 from tests import layouts
-from tests.conftest import TINY_SETTINGS
 
 EXPECTED = {  # folder of the result: number of files
     "mvtec": {
@@ -63,7 +60,6 @@ EXPECTED = {  # folder of the result: number of files
         }.items()
     },
 }
-CATEGORIES = {"mvtec": "bottle", "mvtec_ad_2": "can", "mvtec_loco": "pushpins", "visa": "candle", "btad": "03"}
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +114,6 @@ def test_masks_say_what_they_said(done):
             mask, image = read_mask(sample.mask_path), np.asarray(Image.open(sample.path).convert("L"))
             assert (image > 200)[mask].sum() >= 140  # the square of 12 x 12, less what JPEG blurs
             assert mask.sum() == (144 + 9 if sample.defect == "logical_anomalies" else 144)
-
-
-def test_dfr_trains_on_it_and_finds_the_squares(done):
-    name, _, target = done
-    if name not in CATEGORIES:
-        pytest.skip("textures, or random labels")
-    params = params_class("dfr").model_validate(TINY_SETTINGS["dfr"] | {"steps": 20})
-    category = load_category(target, CATEGORIES[name])
-    method = method_class("dfr")(params, 0)
-    method.fit(load_images(category.train, 64), progress=False)
-    scores = method.score(load_images(category.test, 64)).scores.numpy()
-    labels = np.array([sample.is_anomalous for sample in category.test])
-    assert scores[labels].min() > scores[~labels].max()
 
 
 def test_loco_keeps_the_names_of_both_splits_apart(sources, tmp_path):

@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import nbformat
 import pytest
 import yaml
 
@@ -19,6 +17,7 @@ from anomaly_lib.registry import params_class
 from anomaly_lib.reporting.report import results_markdown
 from anomaly_lib.reporting.results import collect
 from tests.conftest import TINY_SETTINGS
+from tests.helpers import run_notebook
 
 
 @pytest.fixture(scope="module")
@@ -74,17 +73,6 @@ CASES = {
     one_normal_image: {"image_auroc": NO_ANOMALOUS, "image_f1": NO_ANOMALOUS},
     one_anomalous_image: {"image_auroc": NO_NORMAL, "image_ap": NO_NORMAL},
 }
-
-
-def run_notebook(file: Path, **parameters: str) -> None:
-    """Run a notebook's code in this process, where torch is loaded already."""
-    namespace = {}
-    for cell in nbformat.read(file, 4).cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, file.name, "exec"), namespace)
-            if "parameters" in cell.metadata.get("tags", []):
-                namespace |= parameters
-    plt.close("all")
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.__name__)
