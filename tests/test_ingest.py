@@ -60,6 +60,8 @@ EXPECTED = {  # folder of the result: number of files
         }.items()
     },
 }
+CATEGORIES = {"mvtec": "bottle", "mvtec_ad_2": "can", "mvtec_loco": "pushpins", "visa": "candle", "btad": "03"}
+"""One of each data set with masks."""
 
 
 @pytest.fixture(scope="module")
