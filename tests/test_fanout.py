@@ -66,5 +66,5 @@ def test_the_board_counts_done_running_and_left():
 
 def test_an_unknown_profile_names_those_that_exist(root, monkeypatch):
     monkeypatch.chdir(root)
-    with pytest.raises(InputError, match="there are paper, smoke, thorough"):
+    with pytest.raises(InputError, match="there are btad, elpv, own, paper, smoke, thorough, visa"):
         pipeline_file("thorogh")

