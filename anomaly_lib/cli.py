@@ -164,27 +164,29 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if run_checks() else 1
 
 
-def _profile_params(profile: str | None):
+def _params_file(profile: str | None) -> Path:
     from anomaly_lib.fanout import pipeline_file
-    from anomaly_lib.params import load_params
 
-    return load_params(Path(pipeline_file(profile)).with_name("params.yaml"))
+    return Path(pipeline_file(profile)).with_name("params.yaml")
 
 
 def _fanout(options: argparse.Namespace) -> int:
     from anomaly_lib.fanout import fanout
     from anomaly_lib.ingest.ready import require_data
+    from anomaly_lib.params import load_params
 
-    require_data(_profile_params(options.profile))
+    if _params_file(options.profile).is_file():  # fanout runs any DVC pipeline, ours or not
+        require_data(load_params(_params_file(options.profile)))
     if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
         raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
     return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0
 
 
 def _times(options: argparse.Namespace) -> int:
+    from anomaly_lib.params import load_params
     from anomaly_lib.timing.table import write_times
 
-    print(write_times(_profile_params(options.profile), options.repeats).read_text(encoding="utf-8"))
+    print(write_times(load_params(_params_file(options.profile)), options.repeats).read_text(encoding="utf-8"))
     return 0
 
 

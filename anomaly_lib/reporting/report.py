@@ -40,21 +40,23 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
 
 
 def overview_figure(rows: Sequence[dict]) -> Figure:
-    """Image AUROC, pixel AUROC and AUPRO 0.3 of each run, by category: a dot a seed."""
-    shown = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
+    """Image AUROC, pixel AUROC and AUPRO 0.3 of each run, by category: a dot a seed. What no run has is left out."""
+    wanted = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
+    shown = [m for m in wanted if any(row.get(m.key) is not None for row in rows)] or wanted[:1]
     categories = list(dict.fromkeys(row["category"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown), 0.45 * len(categories) + 1.6), sharey=True)
-    for axis, metric in zip(axes, shown, strict=True):
+    size = (3.1 * len(shown) + 1.6, 0.45 * len(categories) + 1.6)
+    figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False)
+    for axis, metric in zip(axes[0], shown, strict=True):
         for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
             heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
             axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
         axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
         axis.grid(axis="x", alpha=0.3)
-    axes[0].margins(y=0.25)
-    axes[0].invert_yaxis()
-    axes[0].legend(loc="lower left")
+    axes[0, 0].margins(y=0.25)
+    axes[0, 0].invert_yaxis()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
 
