@@ -15,6 +15,7 @@ PAGES = (
     "benchmarks/README.md",
     "reports/results.md",
     "reports/thorough/results.md",
+    "reports/elpv/results.md",
     "reports/thorough/times.md",
 )
 FILES = ("reports/**/figures/*.png", "reports/**/gifs/*", "LICENSE", "CITATION.cff")
@@ -67,6 +68,8 @@ def _stage_notebook(root: Path, notebook: Path, target: Path) -> None:
     address = "../" * (len(notebook.parts) - 1) + PICTURES
     content = with_note_if_not_executed(readable(content, target / PICTURES, address))
     for cell in content.cells:
+        if cell.cell_type == "markdown":
+            cell["source"] = _with_home_links(cell.source, notebook)
         for output in cell.get("outputs", []):
             markdown = output.get("data", {}).get("text/markdown")
             if markdown:  # paths in a report are seen from the project's root
