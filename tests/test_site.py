@@ -13,7 +13,7 @@ from anomaly_lib.site.mathml import FORMULA, formulas_apart, mathml
 from anomaly_lib.site.notebooks import NO_KERNEL, WIDGET, readable, with_note_if_not_executed
 from anomaly_lib.site.pictures import derived_alt
 from anomaly_lib.site.slides import slide_page
-from anomaly_lib.site.stage import stage
+from anomaly_lib.site.stage import PICTURES, stage
 from anomaly_lib.site.verify import Page, external_links, verify
 from anomaly_lib.widgets.perlin import perlin_studio
 
@@ -129,6 +129,15 @@ def test_every_page_and_notebook_is_staged_and_in_the_contents(root, tmp_path):
         assert (tmp_path / "source" / file.relative_to(root)).is_file()
         assert f"\n{file.relative_to(root).with_suffix('')}\n" in home
     assert "automodule:: anomaly_lib.evaluation.metrics" in (tmp_path / "source/api/evaluation.md").read_text()
+
+
+def test_the_folder_of_pictures_is_there_before_any_notebook_was_executed(root, tmp_path):
+    for name in ("notebooks", "docs"):
+        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns(".*"))
+    (tmp_path / "README.md").write_text("# Home")
+    stage(tmp_path, tmp_path / "source")
+    assert list((tmp_path / "source").glob(f"{PICTURES}/*")) == []
+    assert (tmp_path / "source" / PICTURES).is_dir()
 
 
 def test_a_notebook_that_is_none_is_refused_in_one_line(root, tmp_path):

@@ -37,6 +37,7 @@ def stage(root: Path, target: Path) -> None:
     Raises InputError when a notebook or a page cannot be read.
     """
     shutil.rmtree(target, ignore_errors=True)
+    (target / PICTURES).mkdir(parents=True)  # also where no notebook was executed: Sphinx warns of a missing folder
     pages = sorted({page.relative_to(root) for pattern in PAGES for page in root.glob(pattern)})
     for page in pages:
         _write(target / page, _with_home_links((root / page).read_text(encoding="utf-8"), page))
