@@ -1,7 +1,6 @@
 """Is this environment complete? One line a check, each failure with its remedy."""
 
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from anomaly_lib.disk import free_bytes
 from anomaly_lib.errors import InputError
 from anomaly_lib.params import load_params, project_root
 
@@ -99,7 +99,7 @@ def _profiles() -> str:
 
 
 def _disk() -> str:
-    free = shutil.disk_usage(project_root()).free / 1e9
+    free = free_bytes(project_root()) / 1e9
     if free < FREE_GIGABYTES:
         raise InputError(f"{free:.1f} GB free; the pipeline needs {FREE_GIGABYTES} GB, see 'dvc gc --workspace'")
     return f"{free:.0f} GB free"

@@ -4,20 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.errors import InputError, exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    return exit_code(lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -175,8 +168,9 @@ def _fanout(options: argparse.Namespace) -> int:
     from anomaly_lib.ingest.ready import require_data
     from anomaly_lib.params import load_params
 
-    if _params_file(options.profile).is_file():  # fanout runs any DVC pipeline, ours or not
-        require_data(load_params(_params_file(options.profile)))
+    params_file = _params_file(options.profile)
+    if params_file.is_file():  # fanout runs any DVC pipeline, ours or not
+        require_data(load_params(params_file))
     if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
         raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
     return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0

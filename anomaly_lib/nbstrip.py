@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.errors import InputError, exit_code
 from anomaly_lib.files import replacing
 
 METADATA = {
@@ -57,12 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     where.add_argument("target", type=Path, nargs="?", help="folder for the copies")
     where.add_argument("--in-place", action="store_true", help="overwrite the notebooks themselves")
     options = parser.parse_args(arguments)
-    try:
-        strip(options.source, options.source if options.in_place else options.target)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: strip(options.source, options.source if options.in_place else options.target))
 
 
 if __name__ == "__main__":

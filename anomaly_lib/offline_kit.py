@@ -17,7 +17,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.disk import bytes_in, free_bytes
+from anomaly_lib.errors import InputError, exit_code
 from anomaly_lib.files import replacing
 from anomaly_lib.params import project_root
 from anomaly_lib.progress import progress_bar
@@ -35,7 +36,7 @@ def make_kit(root: Path, kit: Path) -> None:
     committed.
     """
     missing = [entry for entry in lock_entries(root / "requirements.lock") if not _has(kit / "wheels", entry)]
-    free = shutil.disk_usage(_existing(kit)).free
+    free = free_bytes(kit)
     if missing and free < NEEDED_BYTES:
         raise InputError(f"{kit}: {free / 1e9:.1f} GB free, {NEEDED_BYTES / 1e9:.1f} GB needed; name another disk")
     changes = _output(["git", "status", "--porcelain", "--untracked-files=no"], root)
@@ -95,26 +96,16 @@ def _output(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def _existing(folder: Path) -> Path:
-    """The nearest folder above that is there."""
-    return folder if folder.exists() else _existing(folder.parent)
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m anomaly_lib.offline_kit", description=__doc__.split("\n")[0])
     parser.add_argument("kit", type=Path, metavar="FOLDER")
     options = parser.parse_args(arguments)
-    try:
-        make_kit(project_root(), options.kit.resolve())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the next call goes on from here", file=sys.stderr)
-        return 130
-    size = sum(file.stat().st_size for file in options.kit.rglob("*") if file.is_file())
-    print(f"{options.kit}: {size / 1e9:.1f} GB; on each laptop: bash install.sh FOLDER")
-    return 0
+    return exit_code(lambda: _make(options.kit), stopped="stopped; the next call goes on from here")
+
+
+def _make(kit: Path) -> None:
+    make_kit(project_root(), kit.resolve())
+    print(f"{kit}: {bytes_in(kit) / 1e9:.1f} GB; on each laptop: bash install.sh FOLDER")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ A test holds them equal to what this module would write, so that the README cann
 import sys
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.errors import InputError, exit_code
 from anomaly_lib.files import replacing
 from anomaly_lib.lessons.contents import contents
 from anomaly_lib.params import project_root
@@ -76,17 +76,13 @@ def _with_block(readme: str, name: str, block: str) -> str:
     return f"{before}{begin}\n\n{block}\n\n{end}{rest.split(end)[1]}"
 
 
-def main() -> int:
-    try:
-        readme = project_root() / "README.md"
-        text = with_blocks(readme.read_text(encoding="utf-8"), readme.parent)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def write_blocks() -> None:
+    """Write the blocks into README.md. Raises InputError when a marker or the results are not there."""
+    readme = project_root() / "README.md"
+    text = with_blocks(readme.read_text(encoding="utf-8"), readme.parent)
     with replacing(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(write_blocks))

@@ -4,7 +4,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.errors import exit_code
 
 
 def spread(values: Sequence[float | None], digits: int = 3) -> str:
@@ -17,8 +17,4 @@ def spread(values: Sequence[float | None], digits: int = 3) -> str:
 
 def run(main: Callable[[], int]) -> None:
     """Exit with what ``main`` returns; bad input is one line and code 2."""
-    try:
-        sys.exit(main())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_code(main))

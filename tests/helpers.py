@@ -73,6 +73,22 @@ def assert_controls_change_the_picture_and_reset_restores_it(widget, choose: Cal
     assert picture.value == first
 
 
+def assert_the_picture_has_words(widget) -> None:
+    """More of them than a label."""
+    assert len(re.search(r'<img alt="([^"]+)"', widget_parts(widget)[2].value)[1]) > 20
+
+
+def assert_a_check_tells_right_from_wrong(check: Callable, right: Callable, wrong: Callable, capsys) -> str:
+    """It accepts an answer written in another way, refuses a likely mistake, and knows a stub; what it said of the
+    mistake comes back."""
+    assert check(right)
+    assert not check(wrong)
+    said = capsys.readouterr().out
+    assert not check(lambda *arguments: ...)
+    assert "not begun" in capsys.readouterr().out
+    return said
+
+
 def assert_reads_without_a_kernel(executed, file: Path) -> None:
     """Every picture of an executed notebook has words, every widget a picture, and its slides fetch nothing."""
     assert [str(finding) for finding in check_outputs(executed, file)] == []

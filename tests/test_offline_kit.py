@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from anomaly_lib import offline_kit
 from anomaly_lib.errors import InputError
 from anomaly_lib.offline_kit import SCRIPT, _has, lock_entries, make_kit
 
@@ -62,7 +61,7 @@ def test_the_project_s_own_lock_can_be_read(root):
 
 
 def test_a_full_disk_and_changes_that_would_be_lost_are_refused(suite, tmp_path, monkeypatch):
-    monkeypatch.setattr(offline_kit.shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
     with pytest.raises(InputError, match=r"0\.0 GB free"):
         make_kit(suite, tmp_path / "kit")
     monkeypatch.undo()

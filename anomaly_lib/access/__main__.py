@@ -21,7 +21,7 @@ from anomaly_lib.access.notebooks import check_notebook, check_outputs
 from anomaly_lib.params import project_root
 from anomaly_lib.site.pictures import pictures
 
-PAGES = ("README.md", "docs/**/*.md", "benchmarks/*.md", "reports/results.md", "reports/thorough/results.md")
+PAGES = ("README.md", "docs/**/*.md", "benchmarks/*.md", "reports/results.md", "reports/*/results.md")
 STYLES = ("docs/*.css", "anomaly_lib/**/*.css", "anomaly_lib/**/*.html")
 
 

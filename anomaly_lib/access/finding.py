@@ -24,11 +24,6 @@ KNOWN = {
     ("anomaly_lib/reporting/curves.py", "colours"): "counts in a confusion table, which also stand there as numbers",
     ("anomaly_lib/widgets/threshold_view.py", "colours"): "the same",
     (
-        "anomaly_lib/reporting/detection.py",
-        "contrast",
-    ): "bold words of the decision, which also has a symbol; a change of "
-    "this file trains every model again, so it waits for the next one",
-    (
         "anomaly_lib/widgets/operations.py",
         "red-green",
     ): "the colours are the channels' names, and lines differ in style",

@@ -14,6 +14,7 @@ from PIL import Image
 from anomaly_lib.alignment.apply import Rigid, warp_image, warp_mask
 from anomaly_lib.data.folder import Category, Sample, load_category
 from anomaly_lib.data.images import Header, Problem, read_header, read_mask, read_rgb
+from anomaly_lib.disk import free_bytes
 from anomaly_lib.errors import InputError
 
 GIGABYTE = 1e9
@@ -53,8 +54,7 @@ def check_room(
     if max_gigabytes is not None and need > max_gigabytes * GIGABYTE:
         message = f"the copy may take {need / GIGABYTE:.3g} GB, more than the {max_gigabytes:g} GB that are allowed"
         raise InputError(Problem(target, message, "raise --max-gigabytes or scale the photos down"))
-    existing = next(folder for folder in target.resolve().parents if folder.is_dir())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(target)
     if need > free:
         message = f"the copy may take {need / GIGABYTE:.3g} GB, and {free / GIGABYTE:.3g} GB are free"
         raise InputError(Problem(target, message, "free some space or name a folder on another disk"))
@@ -117,11 +117,6 @@ def write_png(pixels: np.ndarray, file: Path) -> None:
 def write_json(content: Any, file: Path) -> None:
     """Indented, one line at the end."""
     file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def bytes_in(folder: Path) -> int:
-    """Bytes of all files in a folder and its sub-folders."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def read_sized(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:

@@ -18,7 +18,6 @@ from PIL import Image
 from anomaly_lib.alignment.apply import valid_area
 from anomaly_lib.alignment.copying import (
     GIGABYTE,
-    bytes_in,
     check_room,
     new_folder,
     open_source,
@@ -31,6 +30,7 @@ from anomaly_lib.alignment.copying import (
 from anomaly_lib.alignment.estimate import FLOOR, MARGIN, Alignment, align_planes, planes_of
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import read_mask, read_rgb
+from anomaly_lib.disk import bytes_in
 from anomaly_lib.errors import InputError
 from anomaly_lib.progress import progress_bar
 

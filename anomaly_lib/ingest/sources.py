@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anomaly_lib.data.images import Problem
+from anomaly_lib.disk import bytes_in
 from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.unpack import is_archive, unpack, unpacked_size
 from anomaly_lib.ingest.write import check_room
@@ -46,7 +47,6 @@ def _archives(folder: Path) -> Iterator[Path]:
 
 
 def _unpacked(archive: Path, target: Path) -> Path:
-    there = sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) if target.is_dir() else 0
-    check_room(target, max(unpacked_size(archive) - there, 0))
+    check_room(target, max(unpacked_size(archive) - bytes_in(target), 0))
     unpack(archive, target)
     return target

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from anomaly_lib.data.images import Problem, read_mask
+from anomaly_lib.disk import free_bytes
 from anomaly_lib.errors import InputError
 from anomaly_lib.files import replacing
 from anomaly_lib.ingest.plan import Item, Plan
@@ -99,8 +100,7 @@ def finish(folder: Path, target: Path) -> None:
 
 def check_room(folder: Path, need: int) -> None:
     """Raise InputError unless ``need`` bytes and a reserve are free on the folder's disk."""
-    existing = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.is_dir())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     if need and need + RESERVE > free:
         message = f"{need / 1e9:.3g} GB have to be written, and {free / 1e9:.3g} GB are free"
         raise InputError(Problem(folder, message, "free some space, or name a folder on another disk with --output"))

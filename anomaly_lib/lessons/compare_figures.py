@@ -13,12 +13,12 @@ from anomaly_lib.reporting.detection import EXTRA_COLOURS, EXTRA_LIMITS, PLAIN_W
 from anomaly_lib.reporting.figures import outline
 from anomaly_lib.reporting.style import (
     ANOMALOUS_COLOUR,
+    DECISION_COLOURS,
     MAP_COLOURS,
     MAP_LIMITS,
     NORMAL_COLOUR,
     decide,
 )
-from anomaly_lib.widgets.looks import WORD_COLOURS
 
 MARKERS = {"normal": ("o", NORMAL_COLOUR), "anomalous": ("^", ANOMALOUS_COLOUR)}
 RING = "#404040"
@@ -65,7 +65,7 @@ def _draw_found(axis: Axes, one: Look, frame: tuple[int, int, int, int]) -> None
         axis.contour(one.map, [1], colors=[ANOMALOUS_COLOUR], linewidths=1.2, origin="upper", extent=frame)
     decision = decide(one.score, 1.0)
     words = f"score {one.score:.2f}: {decision} ({PLAIN_WORDS[decision]})"
-    axis.set_title(words, fontsize=8, color=WORD_COLOURS[decision], fontweight="bold")
+    axis.set_title(words, fontsize=8, color=DECISION_COLOURS[decision], fontweight="bold")
 
 
 def agreement_figure(scores: Mapping[str, np.ndarray], labels: np.ndarray, ringed: Sequence[int] = ()) -> Figure:

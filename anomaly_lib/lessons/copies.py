@@ -19,7 +19,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.errors import InputError, exit_code
 from anomaly_lib.files import replacing
 from anomaly_lib.nbstrip import canonical_source
 from anomaly_lib.params import project_root
@@ -145,13 +145,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m anomaly_lib.lessons.copies", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     options = parser.parse_args(arguments)
+    return exit_code(lambda: _write(options.folder))
+
+
+def _write(folder: Path) -> None:
     try:
-        written = write_copies(project_root(), options.folder)
-    except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{len(written)} notebooks in {options.folder}: student and solutions")
-    return 0
+        written = write_copies(project_root(), folder)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}; name another folder") from error
+    print(f"{len(written)} notebooks in {folder}: student and solutions")
 
 
 if __name__ == "__main__":

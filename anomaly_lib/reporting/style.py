@@ -16,7 +16,8 @@ MAP_LIMITS = (0.0, 2.0)
 """Limits of the shown scale: from the median normal pixel to as far above the threshold again."""
 NORMAL_COLOUR, ANOMALOUS_COLOUR = "#0072b2", "#d55e00"
 """Blue and vermilion of Okabe and Ito: told apart by people with any colour vision."""
-DECISION_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": ANOMALOUS_COLOUR, None: "#404040"}
+DECISION_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": "#b34e00", None: "#404040"}
+"""Colours of words that name a decision: the vermilion of areas is too light to be read on white, this has 5.2 to 1."""
 CONTOUR_COLOUR = "#00e5ff"
 
 

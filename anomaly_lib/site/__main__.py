@@ -8,7 +8,7 @@ python -m anomaly_lib.site slides     the lessons as slides
 import argparse
 import sys
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.errors import exit_code
 from anomaly_lib.params import project_root
 
 
@@ -16,25 +16,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m anomaly_lib.site", description=__doc__.split("\n")[0])
     parser.add_argument("action", choices=["execute", "build", "slides"])
     options = parser.parse_args(arguments)
+    return exit_code(lambda: _run(options.action))
+
+
+def _run(action: str) -> None:
     root = project_root()
-    try:
-        if options.action == "execute":
-            from anomaly_lib.site.execute import execute_all
+    if action == "execute":
+        from anomaly_lib.site.execute import execute_all
 
-            execute_all(root)
-        elif options.action == "build":
-            from anomaly_lib.site.build import build
+        execute_all(root)
+    elif action == "build":
+        from anomaly_lib.site.build import build
 
-            print(f"wrote {build(root)}")
-        else:
-            from anomaly_lib.site.slides import write_slides
+        print(f"wrote {build(root)}")
+    else:
+        from anomaly_lib.site.slides import write_slides
 
-            for file in write_slides(root, root / "build/slides"):
-                print(f"wrote {file}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        for file in write_slides(root, root / "build/slides"):
+            print(f"wrote {file}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import numpy as np
 
 from anomaly_lib.alignment.copying import (
     GIGABYTE,
-    bytes_in,
     check_room,
     mask_place,
     new_folder,
@@ -28,6 +27,7 @@ from anomaly_lib.alignment.copying import (
 )
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import Header, Problem, read_rgb
+from anomaly_lib.disk import bytes_in
 from anomaly_lib.errors import InputError
 from anomaly_lib.progress import progress_bar
 from anomaly_lib.tiling.grid import Tile, Tiling

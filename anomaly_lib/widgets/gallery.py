@@ -13,13 +13,13 @@ from anomaly_lib.errors import InputError
 from anomaly_lib.reporting.figures import outline
 from anomaly_lib.reporting.style import (
     ANOMALOUS_COLOUR,
+    DECISION_COLOURS,
     MAP_COLOURS,
     MAP_LIMITS,
     NORMAL_COLOUR,
     decide,
     decision_words,
 )
-from anomaly_lib.widgets.looks import WORD_COLOURS
 from anomaly_lib.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.widgets.runs import AS_STORED, ORDERS, Run
 
@@ -47,7 +47,7 @@ def gallery_figure(run: Run, order: str, position: int) -> Figure:
     figure, (photo, anomaly_map, scores) = plt.subplots(1, 3, figsize=(11, 4), layout="none", gridspec_kw=MARGINS)
     verdict = VERDICTS[sample.is_anomalous, decision]
     words = f"{run.title}: image {position + 1} of {len(places)}, {verdict}"
-    figure.suptitle(words, fontsize=12, fontweight="bold", color=WORD_COLOURS[decision])
+    figure.suptitle(words, fontsize=12, fontweight="bold", color=DECISION_COLOURS[decision])
     photo.imshow(read_rgb(sample.path))
     if sample.mask_path:
         outline(photo, read_mask(sample.mask_path))

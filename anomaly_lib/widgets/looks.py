@@ -13,10 +13,7 @@ from anomaly_lib.data import load_category
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.regions import find_region
-from anomaly_lib.reporting.style import CONTOUR_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, decide, map_scale
-
-WORD_COLOURS = {"normal": NORMAL_COLOUR, "anomalous": "#b34e00", None: "#404040"}
-"""Colours of words that name a decision: the vermilion of areas is too light to be read on white, this has 5.2 to 1."""
+from anomaly_lib.reporting.style import CONTOUR_COLOUR, MAP_COLOURS, MAP_LIMITS, decide, map_scale
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.reporting.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS
 from anomaly_lib.widgets.brush import Brush, png_of
-from anomaly_lib.widgets.looks import WORD_COLOURS, Look, look, map_picture, region_of
+from anomaly_lib.widgets.looks import Look, look, map_picture, region_of
 from anomaly_lib.widgets.picture import BusySign, Studio, controls_row, image_element, png, reset_button
 from anomaly_lib.widgets.strokes import Stroke, paint, stroke_of
 from anomaly_lib.widgets.trained import Offer, found_models, loaded, normal_score
@@ -49,7 +49,7 @@ def paint_figure(photo: np.ndarray, strokes: Sequence[Stroke], looks: Sequence[L
     for axis, answer in zip(axes[0, 1:], looks, strict=True):
         picture = axis.imshow(answer.shown, cmap=MAP_COLOURS, vmin=MAP_LIMITS[0], vmax=MAP_LIMITS[1])
         words = f"{answer.title}: {answer.decision}\nscore {answer.share:.2f}, threshold 1"
-        axis.set_title(words, color=WORD_COLOURS[answer.decision])
+        axis.set_title(words, color=DECISION_COLOURS[answer.decision])
     for axis in axes.flat:
         axis.set_axis_off()
     if looks:
