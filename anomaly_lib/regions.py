@@ -24,6 +24,8 @@ from anomaly_lib.registry import nearest
 if TYPE_CHECKING:
     import torch
 
+    from anomaly_lib.params import Params
+
 KEYS = ("polygons", "exclude")
 PLACE = Path("train/region_of_interest.json")
 """Where the pipeline looks for a category's region, from the category's folder."""
@@ -43,9 +45,13 @@ def load_region(file: Path | str, image_size: int) -> torch.Tensor:
     return torch.from_numpy(read_region(Path(file), image_size))
 
 
-def find_region(category: Path, image_size: int) -> torch.Tensor | None:
-    """The region (S, S) of the category whose folder is given; None where it has no file at ``PLACE``."""
-    return load_region(category / PLACE, image_size) if (category / PLACE).exists() else None
+def find_region(params: Params, category: Path, image_size: int) -> torch.Tensor | None:
+    """The region (S, S) of the category whose folder is given.
+
+    None where it has no file at ``PLACE``, or where the profile ignores it (``evaluation.region_of_interest``).
+    """
+    heeded = params.evaluation.region_of_interest and (category / PLACE).exists()
+    return load_region(category / PLACE, image_size) if heeded else None
 
 
 def read_region(file: Path, image_size: int) -> np.ndarray:
