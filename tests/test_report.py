@@ -69,14 +69,25 @@ def test_the_report_counts_the_runs_that_keep_their_promise():
 
 def test_the_choice_is_made_on_synthetic_anomalies_and_the_oracle_on_test_images(params, tmp_path):
     for key, value in {"dfr-nut": 0.9, "dmad-nut": 0.8, "dfr-wood": 0.4, "dmad-wood": 0.6}.items():
-        file = tmp_path / "calibrate" / f"{key}-0" / "selection.json"
-        file.parent.mkdir(parents=True)
-        file.write_text(json.dumps({"selection_score": value}))
+        write_selection(tmp_path, key, value, 1 - value)
     text = choices(rows(dfr_nut=0.7, dmad_nut=0.95, dfr_wood=0.6, dmad_wood=0.8), params, tmp_path)
     lines = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert lines[0] == "| nut | DFR | 0.900 | 0.700 | DMAD | 0.950 | 0.250 |"
     assert lines[1] == "| wood | DMAD | 0.600 | 0.800 | DMAD | 0.800 | 0.000 |"
     assert lines[2].startswith("| over all: one method | DMAD | 0.700 | 0.875 | DMAD |")
+
+
+def test_among_equals_the_areas_decide(params, tmp_path):
+    for key, areas in {"dfr-nut": 0.4, "dmad-nut": 0.5}.items():
+        write_selection(tmp_path, key, 1.0, areas)
+    text = choices(rows(dfr_nut=0.9, dmad_nut=0.8), params, tmp_path)
+    assert "| nut | DMAD | 1.000 | 0.800 | DFR | 0.900 | 0.100 |" in text
+
+
+def write_selection(reports, key, auroc, areas):
+    file = reports / "calibrate" / f"{key}-0" / "selection.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"synthetic_image_auroc": auroc, "synthetic_aupro_030": areas}))
 
 
 def test_without_the_synthetic_scores_of_all_methods_nothing_is_chosen(params, tmp_path):
