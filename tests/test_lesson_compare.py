@@ -129,9 +129,9 @@ def test_the_figures_say_what_they_are_given():
     photo, hot = np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4))
     hot[1:3, 1:3] = 3.0
     looks = [
-        lesson.Look("A", photo, Extra("repair", np.zeros((4, 4, 3))), hot, 1.5),
-        lesson.Look("B", photo, Extra("stage", np.ones((4, 4))), np.zeros((4, 4)), 0.5),
-        lesson.Look("C", photo, None, np.zeros((4, 4)), 0.99999),
+        lesson.View("A", photo, Extra("repair", np.zeros((4, 4, 3))), hot, 1.5),
+        lesson.View("B", photo, Extra("stage", np.ones((4, 4))), np.zeros((4, 4)), 0.5),
+        lesson.View("C", photo, None, np.zeros((4, 4)), 0.99999),
     ]
     figure = figures.side_by_side(looks, np.zeros((8, 8)))
     words = [axis.get_title() for axis in figure.axes[3:12:4]]

@@ -14,7 +14,6 @@ import torch
 from anomaly_lib.data import Sample, read_rgb
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.errors import InputError
-from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.lessons.metrics import aurocs
 from anomaly_lib.methods.base import ScoreMaps
@@ -25,6 +24,7 @@ from anomaly_lib.reporting.detection import Extra, telling_extra
 from anomaly_lib.reporting.style import map_scale
 from anomaly_lib.reproducibility import derived_seed
 from anomaly_lib.trained_models import find_model
+from anomaly_lib.widgets.looks import shown_scores
 
 SMALL = {
     "draem": {"image_size": 64, "reconstructive_width": 16, "discriminative_width": 8, "steps": 200},
@@ -80,7 +80,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Look:
+class View:
     """One image as one method sees it."""
 
     title: str
@@ -128,18 +128,11 @@ def score_all(contestant: Contestant, samples: Sequence[Sample], held_out: Seque
     return Scored(shown_scores(scored.scores.numpy(), middle, thresholds["image"]), maps)
 
 
-def shown_scores(scores: np.ndarray, middle: float, threshold: float) -> np.ndarray:
-    """Scores (N,) as multiples of the threshold's distance from ``middle``; those flagged are 1 or above, no others."""
-    shown = (scores.astype(np.float64) - middle) / max(threshold - middle, np.finfo(np.float32).tiny)
-    # rounding must not turn a decision around
-    return np.where(is_anomalous(scores, threshold), np.maximum(shown, 1), np.minimum(shown, np.nextafter(1, 0)))
-
-
-def look(contestant: Contestant, sample: Sample, map_and_score: tuple[np.ndarray, float]) -> Look:
+def look(contestant: Contestant, sample: Sample, map_and_score: tuple[np.ndarray, float]) -> View:
     """One sample through ``explain``, beside its map (S, S) and score, both shown ones."""
     pictures = contestant.model.method.explain(load_images([sample], contestant.side))
     extra = telling_extra({name: picture[0].cpu().numpy() for name, picture in pictures.items()})
-    return Look(contestant.title, read_rgb(sample.path), extra, *map_and_score)
+    return View(contestant.title, read_rgb(sample.path), extra, *map_and_score)
 
 
 def placements(anomalous: np.ndarray, normals: np.ndarray) -> np.ndarray:

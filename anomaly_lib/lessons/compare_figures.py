@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomaly_lib.lessons.compare import Look
+from anomaly_lib.lessons.compare import View
 from anomaly_lib.reporting.detection import EXTRA_COLOURS, EXTRA_LIMITS, PLAIN_WORDS
 from anomaly_lib.reporting.figures import outline
 from anomaly_lib.reporting.style import (
@@ -25,7 +25,7 @@ RING = "#404040"
 TICKS = (-10, -1, 0, 1, 10, 100)
 
 
-def side_by_side(looks: Sequence[Look], mask: np.ndarray) -> Figure:
+def side_by_side(looks: Sequence[View], mask: np.ndarray) -> Figure:
     """A row a method: input with the true outline (H, W), what the method makes of it, its map, what it found."""
     figure, axes = plt.subplots(len(looks), 4, figsize=(9.2, 2.5 * len(looks)), squeeze=False)
     for row, one in zip(axes, looks, strict=True):
@@ -49,7 +49,7 @@ def side_by_side(looks: Sequence[Look], mask: np.ndarray) -> Figure:
     return figure
 
 
-def _draw_extra(axis: Axes, one: Look, frame: tuple[int, int, int, int]) -> None:
+def _draw_extra(axis: Axes, one: View, frame: tuple[int, int, int, int]) -> None:
     if one.extra is None:
         axis.text(0.5, 0.5, "nothing but its map", ha="center", va="center", transform=axis.transAxes)
         return
@@ -59,7 +59,7 @@ def _draw_extra(axis: Axes, one: Look, frame: tuple[int, int, int, int]) -> None
     axis.set_title(one.extra.title, fontsize=8)
 
 
-def _draw_found(axis: Axes, one: Look, frame: tuple[int, int, int, int]) -> None:
+def _draw_found(axis: Axes, one: View, frame: tuple[int, int, int, int]) -> None:
     """The outline of the pixels at or above the threshold, and the decision in words and colour."""
     if one.map.min() < 1 <= one.map.max():
         axis.contour(one.map, [1], colors=[ANOMALOUS_COLOUR], linewidths=1.2, origin="upper", extent=frame)

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from anomaly_lib.data import load_category
+from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.regions import find_region
@@ -17,7 +18,7 @@ from anomaly_lib.reporting.style import CONTOUR_COLOUR, MAP_COLOURS, MAP_LIMITS,
 
 
 @dataclass(frozen=True)
-class Look:
+class Answer:
     """One model's answer to one picture."""
 
     title: str
@@ -33,7 +34,7 @@ class Look:
     @property
     def share(self) -> float:
         """The score on the fixed scale: 0 is the median normal image, 1 the threshold."""
-        return (self.score - self.zero) / (self.threshold - self.zero)
+        return float(shown_scores(np.array([self.score]), self.zero, self.threshold)[0])
 
     @property
     def decision(self) -> str:
@@ -49,7 +50,14 @@ class Look:
         )
 
 
-def look(model: TrainedModel, picture: np.ndarray, zero: float, region: torch.Tensor | None = None) -> Look:
+def shown_scores(scores: np.ndarray, middle: float, threshold: float) -> np.ndarray:
+    """Scores (N,) as multiples of the threshold's distance from ``middle``; those flagged are 1 or above, no others."""
+    shown = (scores.astype(np.float64) - middle) / max(threshold - middle, np.finfo(np.float32).tiny)
+    # rounding must not turn a decision around
+    return np.where(is_anomalous(scores, threshold), np.maximum(shown, 1), np.minimum(shown, np.nextafter(1, 0)))
+
+
+def look(model: TrainedModel, picture: np.ndarray, zero: float, region: torch.Tensor | None = None) -> Answer:
     """Score a picture (H, W, 3) uint8, resized as files are.
 
     ``zero`` is the ``normal_score`` of the model; ``region`` (S, S) bool confines the map.
@@ -61,7 +69,7 @@ def look(model: TrainedModel, picture: np.ndarray, zero: float, region: torch.Te
     scored = model.method.score(image, region=region)
     shown = map_scale(model.thresholds)(scored.maps[0].numpy())
     seconds = time.perf_counter() - started
-    return Look(model.method.title, shown, float(scored.scores[0]), model.thresholds["image"], zero, seconds)
+    return Answer(model.method.title, shown, float(scored.scores[0]), model.thresholds["image"], zero, seconds)
 
 
 def region_of(params: Params, model: TrainedModel) -> torch.Tensor | None:

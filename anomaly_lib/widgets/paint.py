@@ -14,7 +14,7 @@ from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.reporting.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS
 from anomaly_lib.widgets.brush import Brush, png_of
-from anomaly_lib.widgets.looks import Look, look, map_picture, region_of
+from anomaly_lib.widgets.looks import Answer, look, map_picture, region_of
 from anomaly_lib.widgets.picture import BusySign, Studio, controls_row, image_element, png, reset_button
 from anomaly_lib.widgets.strokes import Stroke, paint, stroke_of
 from anomaly_lib.widgets.trained import Offer, found_models, loaded, normal_score
@@ -34,13 +34,13 @@ def part_photo(params: Params, category: str) -> np.ndarray:
 
 def paint_and_look(
     params: Params, photo: np.ndarray, strokes: Sequence[Stroke], models: Sequence[TrainedModel]
-) -> list[Look]:
+) -> list[Answer]:
     """What each model says of the photo (H, W, 3) uint8 with the strokes on it."""
     painted = paint(photo, strokes)
     return [look(model, painted, normal_score(params, model), region_of(params, model)) for model in models]
 
 
-def paint_figure(photo: np.ndarray, strokes: Sequence[Stroke], looks: Sequence[Look]) -> Figure:
+def paint_figure(photo: np.ndarray, strokes: Sequence[Stroke], looks: Sequence[Answer]) -> Figure:
     """The painted photo, and each method's map and decision; the still picture of the demo."""
     columns = len(looks) + 1
     figure, axes = plt.subplots(1, columns, figsize=(2.9 * columns, 3.6), squeeze=False)
@@ -77,7 +77,7 @@ class Panel(ipywidgets.VBox):
             self.seconds = answer.seconds
 
 
-def _headline(answer: Look) -> str:
+def _headline(answer: Answer) -> str:
     colour, part = DECISION_COLOURS[answer.decision], 50 * min(max(answer.share, 0), 2)
     return (
         f'<b style="color:{colour}">{html.escape(answer.title)}: {answer.decision}</b>'
