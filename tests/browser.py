@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -156,7 +156,9 @@ def serving(command: list[str], home: Path, url: str, answers: str) -> Iterator[
             yield url
         finally:
             server.terminate()
-            server.wait(timeout=60)
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(timeout=30)
+            server.kill()  # nothing if it has ended
 
 
 def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
