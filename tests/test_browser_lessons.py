@@ -13,7 +13,7 @@ __all__ = ["chromium", "jupyterlab"]  # fixtures
 LESSONS = {
     "00_start_here": 0,
     "10_draem": 12,
-    "20_dfr": 3,
+    "20_dfr": 6,
     "30_dmad": 6,
     "31_pdm_video": 0,
     "40_metrics": 3,

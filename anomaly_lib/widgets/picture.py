@@ -144,9 +144,9 @@ def _value_in_words(value) -> str:
 
 
 def image_element(still: bytes, alt: str) -> str:
-    """An ``img`` that holds the PNG itself."""
+    """An ``img`` that holds the PNG itself, never wider than its place: a part to scroll to would not be seen."""
     data = base64.b64encode(still).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}" style="max-width: 100%; height: auto">'
 
 
 def png(figure: Figure) -> bytes:
