@@ -75,12 +75,12 @@ def assert_each_control_answers(page, css: str, count: int) -> None:
     assert quick or all(answer.busy is not None and answer.busy <= answer.picture for answer in answers), answers
 
 
-def model_is_there(page) -> None:
-    """Where nothing is trained the demo offers to fit a small DFR: by keyboard as well."""
+def model_is_there(page, sign: str = CONTROLS) -> None:
+    """Where nothing is trained the demo offers to fit a small DFR: by keyboard as well. ``sign`` comes with a model."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
-    found(page, f"{CONTROLS}, .anomaly-note")
+    found(page, f"{sign}, .anomaly-note")
     if page.find_elements(By.CSS_SELECTOR, ".anomaly-note"):
         found(page, "button.jupyter-button:not([title*='first values'])")
         offers = [b for b in page.find_elements(By.CSS_SELECTOR, "button") if "small DFR" in b.text]
@@ -116,7 +116,7 @@ def test_a_defect_is_painted_without_a_mouse(request, place):
     from selenium.webdriver.common.keys import Keys
 
     page = opened(request, place, "paint")
-    model_is_there(page)
+    model_is_there(page, ".anomaly-panel img")  # its controls are there with and without a model
     found(page, ".anomaly-panel img")
     (canvas,) = found(page, ".anomaly-brush canvas")
     before = maps_of(page)
@@ -128,7 +128,8 @@ def test_a_defect_is_painted_without_a_mouse(request, place):
     assert canvas.get_attribute("data-pen") == "down"
     for key in (Keys.ARROW_RIGHT, Keys.ARROW_DOWN) * 4:
         canvas.send_keys(key)
-    assert press(page, canvas, Keys.SPACE, patience=60).picture is not None
+    assert press(page, canvas, Keys.ARROW_RIGHT, patience=60).picture is not None
+    canvas.send_keys(Keys.SPACE)  # lifts the brush, which changes no map
     assert (canvas.get_attribute("data-pen"), canvas.get_attribute("data-strokes")) == ("up", "1")
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:

@@ -111,6 +111,6 @@ def test_bad_input_stands_in_the_pictures_place():
 def test_pages_without_a_kernel_get_a_still_picture_with_its_alternative_text():
     bundle = picture_with_controls(titled, {"number": slider()}, "a square")._repr_mimebundle_()
     assert WIDGET_VIEW in bundle
-    alt, picture = re.search(r'<img alt="(.*?)" src="data:image/png;base64,(.*?)">', bundle["text/html"]).groups()
+    alt, picture = re.search(r'<img alt="(.*?)" src="data:image/png;base64,(.*?)"', bundle["text/html"]).groups()
     assert base64.b64decode(picture).startswith(b"\x89PNG")
     assert alt == "a square. number 2. 2 squared is 4"

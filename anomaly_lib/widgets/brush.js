@@ -36,9 +36,9 @@ function drawCursor(context, [x, y], width) {
 
 function elements(el) {
   el.classList.add("anomaly-brush");
-  el.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab moves between cells with the arrow keys
   const canvas = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE, tabIndex: 0 });
   canvas.setAttribute("role", "application");
+  canvas.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab moves between cells with the arrow keys
   const hint = document.createElement("p");
   hint.textContent =
     "Mouse: draw. Keyboard: arrow keys move the brush (shift: faster), space puts it down and lifts it, " +

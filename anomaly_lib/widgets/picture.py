@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import anywidget
 import ipywidgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -18,6 +19,28 @@ from anomaly_lib.errors import InputError
 
 Draw = Callable[..., Figure]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+# JupyterLab's shortcuts heed the attribute on the element that has the focus, not on one around it.
+KEYS_STAY = """
+const keep = ({ target }) => {
+  if (target.closest('.jupyter-widgets')) target.setAttribute('data-lm-suppress-shortcuts', 'true');
+};
+export default { initialize() {
+  document.addEventListener('focusin', keep);
+  return () => document.removeEventListener('focusin', keep);
+} };
+"""
+
+
+class KeysStay(anywidget.AnyWidget):
+    """Keeps JupyterLab from moving between cells when an arrow key is meant for a control of a widget.
+
+    It is never shown: that the page knows of it is enough. Without it a dropdown in JupyterLab does not answer to the
+    keyboard (seen in Chromium).
+    """
+
+    _esm = KEYS_STAY
 
 
 class Studio(ipywidgets.VBox):
@@ -29,7 +52,7 @@ class Studio(ipywidgets.VBox):
 
     def __init__(self, children, still: bytes, alt: str):
         super().__init__(children)
-        self.still, self.alt = still, alt
+        self.still, self.alt, self.keys_stay = still, alt, KeysStay()
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
@@ -121,9 +144,9 @@ def _value_in_words(value) -> str:
 
 
 def image_element(still: bytes, alt: str) -> str:
-    """An ``img`` that holds the PNG itself."""
+    """An ``img`` that holds the PNG itself, never wider than its place: a part to scroll to would not be seen."""
     data = base64.b64encode(still).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}" style="max-width: 100%; height: auto">'
 
 
 def png(figure: Figure) -> bytes:
