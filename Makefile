@@ -45,7 +45,7 @@ slides: data  ## the lessons as slides in build/slides
 	$(BIN)/python -m anomaly_lib.site execute
 	$(BIN)/python -m anomaly_lib.site slides
 
-offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, about 3 GB
+offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, 3.3 GB
 	$(BIN)/python -m anomaly_lib.offline_kit build/offline-kit
 
 course: data  ## the lessons for a course in course/: student copies, and copies with solutions
