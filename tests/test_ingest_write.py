@@ -155,6 +155,13 @@ def test_the_sample_set_comes_first_or_data_dvc_would_lose_it(project, source):
     assert not (project / "data/mvtec").exists()
 
 
+@pytest.mark.parametrize(
+    "place", ["data/own/my_part/train/good/0.jpg", "reports/own/gifs/dfr-my_part.gif", "found/0.png"]
+)
+def test_git_ignores_the_places_where_photos_of_ones_own_can_be_seen(root, place):
+    assert subprocess.run(["git", "check-ignore", "--quiet", place], cwd=root, check=False).returncode == 0
+
+
 def test_an_ingest_to_elsewhere_leaves_data_dvc_alone(project, source, tmp_path):
     before = (project / "data.dvc").read_bytes()
     assert not ingest(Request("mvtec", (source,)), tmp_path / "elsewhere", progress=False).guarded
