@@ -21,7 +21,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 data: $(READY)  ## the sample data, from the store inside the repository
-	$(BIN)/dvc pull --quiet data
+	@$(BIN)/dvc pull --quiet --remote store data || { echo "error: data/ cannot be brought up to date; 'dvc pull data' says why (new data of your own there? 'dvc add data')" >&2; exit 2; }
 
 repro: data  ## everything: environment, sample data, the whole pipeline side by side
 	$(BIN)/python -m anomaly_lib fanout $(if $(PROFILE),--profile $(PROFILE)) $(if $(JOBS),--jobs $(JOBS))
@@ -45,7 +45,7 @@ slides: data  ## the lessons as slides in build/slides
 	$(BIN)/python -m anomaly_lib.site execute
 	$(BIN)/python -m anomaly_lib.site slides
 
-offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, about 3 GB
+offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, 3.3 GB
 	$(BIN)/python -m anomaly_lib.offline_kit build/offline-kit
 
 course: data  ## the lessons for a course in course/: student copies, and copies with solutions

@@ -10,8 +10,9 @@ if [ -e "$target" ]; then echo "error: $target is there already; name a new fold
 python=$(command -v python3.11) || { echo "error: Python 3.11 not found; install it first" >&2; exit 2; }
 
 echo "1/4 repository"
-git clone --quiet "$kit/repository.bundle" "$target"
+git -c advice.detachedHead=false clone --quiet "$kit/repository.bundle" "$target"
 cd "$target"
+git switch --quiet --create main  # the bundle holds a commit and no branch
 echo "2/4 environment, the longest step"
 "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --no-index --find-links "$kit/wheels" uv
@@ -20,7 +21,7 @@ echo "2/4 environment, the longest step"
 .venv/bin/uv pip install --quiet --offline --python .venv/bin/python --no-deps --no-build-isolation --editable .
 touch .venv/.ready
 echo "3/4 sample data"
-.venv/bin/dvc pull --quiet data
+.venv/bin/dvc pull --quiet --remote store data
 echo "4/4 checks"
 .venv/bin/python -m anomaly_lib check
 echo "ready: cd $target && make lab"

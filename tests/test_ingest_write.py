@@ -119,6 +119,7 @@ def project(root, tmp_path):
     (folder / "docs").mkdir()
     (folder / "data/sample").mkdir(parents=True)
     (folder / "data/sample/a.txt").write_text("a")
+    (folder / "data/textures").mkdir()
     shutil.copy(root / "docs/data.md", folder / "docs")
     shutil.copy(root / ".dvc/config", folder / ".dvc")
     local = f"[core]\n    no_scm = true\n    site_cache_dir = {tmp_path / 'site'}\n"
@@ -143,6 +144,22 @@ def test_real_data_cannot_be_pushed_to_the_store(project, source):
     assert pushed.returncode != 0
     assert "docs/data.md/name-a-remote-of-your-own" in pushed.stderr
     assert not (project / "dvcstore").exists()
+
+
+def test_the_sample_set_comes_first_or_data_dvc_would_lose_it(project, source):
+    (project / "data/textures").rmdir()
+    before = (project / "data.dvc").read_bytes()
+    with pytest.raises(InputError, match=r"data/textures: no such folder; run 'make data' first"):
+        ingest(Request("mvtec", (source,)), project / "data/mvtec", progress=False)
+    assert (project / "data.dvc").read_bytes() == before
+    assert not (project / "data/mvtec").exists()
+
+
+@pytest.mark.parametrize(
+    "place", ["data/own/my_part/train/good/0.jpg", "reports/own/gifs/dfr-my_part.gif", "found/0.png"]
+)
+def test_git_ignores_the_places_where_photos_of_ones_own_can_be_seen(root, place):
+    assert subprocess.run(["git", "check-ignore", "--quiet", place], cwd=root, check=False).returncode == 0
 
 
 def test_an_ingest_to_elsewhere_leaves_data_dvc_alone(project, source, tmp_path):

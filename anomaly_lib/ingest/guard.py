@@ -1,20 +1,30 @@
-"""Keep real data out of the store inside the repository.
+"""Keep real data out of the store inside the repository, and the sample set in ``data/``.
 
 ``data.dvc`` names the remote of all of ``data/``: ``store``, which lies in the repository and holds the sample set.
 After an ingest it names ``mine``, whose place in ``.dvc/config`` is below a file: nobody can write there, not even
 root, so that a push fails until somebody gives it another place, while pull and checkout work as before.
+
+The ``dvc add data`` that follows records what is there. Without the sample set, its textures, which every pipeline
+reads, would be gone from ``data.dvc``, and nothing could bring them: hence first the sample set, then an ingest.
 """
 
 from pathlib import Path
 
+from anomaly_lib.data.images import Problem
+from anomaly_lib.errors import InputError
 from anomaly_lib.files import replacing
 
 STORE, OWN = "store", "mine"
 TRACKED = Path("data.dvc")
+SAMPLE = ("data/sample", "data/textures")
+"""What ``dvc pull data`` brings in a fresh clone."""
 
 
 def guard_store(target: Path) -> bool:
-    """Turn ``data.dvc`` away from the store if it tracks the folder that ``target`` lies in; whether it had to be."""
+    """Turn ``data.dvc`` away from the store if it tracks the folder that ``target`` lies in; whether it had to be.
+
+    Raises InputError where the sample set, which ``data.dvc`` names until then, has not been brought yet.
+    """
     for root in target.parents:
         file = root / TRACKED
         if file.is_file() and target.is_relative_to(root / TRACKED.stem):
@@ -22,7 +32,15 @@ def guard_store(target: Path) -> bool:
             after = before.replace(f"remote: {STORE}\n", f"remote: {OWN}\n")
             if after == before:
                 return False
+            _require_sample(root)
             with replacing(file) as temporary:
                 temporary.write_text(after, encoding="utf-8")
             return True
     return False
+
+
+def _require_sample(root: Path) -> None:
+    for name in SAMPLE:
+        if not (root / name).is_dir():
+            remedy = "run 'make data' first, or 'dvc add data' would record data/ without the sample set"
+            raise InputError(Problem(Path(name), "no such folder", remedy))

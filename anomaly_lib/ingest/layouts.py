@@ -109,6 +109,6 @@ LAYOUTS = {
         plan=photos.plan_photos,
         licence="yours",
         how_to_get="take photos",
-        next_step="copy profiles/own, name the category there, and dvc repro profiles/own/dvc.yaml",
+        next_step="name the category in profiles/own/params.yaml, then: python -m anomaly_lib fanout --profile own",
     ),
 }

@@ -5,15 +5,16 @@ from pathlib import Path
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
 from anomaly_lib.errors import InputError
+from anomaly_lib.ingest.guard import SAMPLE
 from anomaly_lib.ingest.layouts import LAYOUTS
 from anomaly_lib.params import Params, project_root
 
-SAMPLE = ("data/sample", "data/textures")
-"""DVC brings these itself, also in the middle of ``dvc repro --pull``."""
-
 
 def require_data(params: Params) -> None:
-    """Raise InputError for the first folder of data that a profile names and that is not there."""
+    """Raise InputError for the first folder of data that a profile names and that is not there.
+
+    The sample set is not asked for: DVC brings it itself, also in the middle of ``dvc repro --pull``.
+    """
     places = [(params.data, Path(category) / "train" / GOOD) for category in params.categories]
     for data, inside in [*places, (params.textures, Path())]:
         folder = Path(data) / inside
