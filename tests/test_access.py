@@ -11,6 +11,7 @@ from anomaly_lib.access.colours import check_code, check_style_sheet, constants,
 from anomaly_lib.access.finding import KNOWN
 from anomaly_lib.access.markdown import check_page
 from anomaly_lib.access.notebooks import check_notebook, check_outputs
+from anomaly_lib.reporting.display import image_element
 
 FILE = Path("x")
 TITLED = "# Title\n\n"
@@ -54,7 +55,9 @@ def test_a_good_page_passes_and_code_is_not_read():
     assert not rules(check_page(TITLED + "![a nut](a.gif)\n([still](a.png))", FILE))
 
 
-@pytest.mark.parametrize("source", ["Image(x)", "show(figure)", "save_figure(figure, file)", "loss_curve(rows);"])
+@pytest.mark.parametrize(
+    "source", ["Image(x, alt=words)", "show(figure)", "save_figure(figure, file)", "loss_curve(rows);"]
+)
 def test_a_cell_that_shows_a_bare_picture_is_found(source):
     cells = [nbformat.v4.new_markdown_cell("# Title"), nbformat.v4.new_code_cell(source)]
     assert rules(check_notebook(nbformat.v4.new_notebook(cells=cells), FILE)) == ["alt"]
@@ -64,8 +67,8 @@ def test_a_cell_that_shows_a_bare_picture_is_found(source):
     ("kind", "alt", "expected"), [("png", "", ["alt"]), ("png", "a nut", []), ("gif", "a nut", ["still"])]
 )
 def test_what_a_cell_has_shown_is_looked_at(kind, alt, expected):
-    metadata = {f"image/{kind}": {"alt": alt}} if alt else {}
-    output = nbformat.v4.new_output("display_data", {f"image/{kind}": "AAAA"}, metadata=metadata)
+    data = {"text/html": image_element(b"a", alt, f"image/{kind}")} if alt else {f"image/{kind}": "AAAA"}
+    output = nbformat.v4.new_output("display_data", data)
     cell = nbformat.v4.new_code_cell("x", outputs=[output])
     assert rules(check_outputs(nbformat.v4.new_notebook(cells=[cell]), FILE)) == expected
 

@@ -367,5 +367,7 @@ def test_the_notebook_shows_a_table_and_pictures(root, tmp_path, model_folder, p
     outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [output.data for output in outputs if output.output_type in ("display_data", "execute_result")]
     assert "| bad.png |" in next(data["text/markdown"] for data in shown if "text/markdown" in data)
-    assert sum("image/png" in data for data in shown) == 3  # one normal photo, the first and the last anomalous one
+    assert (
+        sum("data:image/png" in data.get("text/html", "") for data in shown) == 3
+    )  # one normal photo, the first and the last anomalous one
     assert any("torn.png" in output.get("text", "") for output in outputs)

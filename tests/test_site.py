@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.reporting.display import image_element
 from anomaly_lib.reporting.results import read_csv
 from anomaly_lib.site.execute import execute_all
 from anomaly_lib.site.mathml import FORMULA, formulas_apart, mathml
@@ -28,8 +29,12 @@ def code(source="x", *outputs, **metadata):
     return nbformat.v4.new_code_cell(source, outputs=list(outputs), metadata=metadata)
 
 
-def shown(data, alt=""):
-    return nbformat.v4.new_output("display_data", data, metadata={"image/png": {"alt": alt}} if alt else {})
+def shown(data):
+    return nbformat.v4.new_output("display_data", data)
+
+
+def picture(alt):
+    return shown({"text/html": image_element(b"a", alt)})
 
 
 def text(source):
@@ -52,7 +57,7 @@ def test_no_cell_is_empty_where_a_widget_was():
 
 
 def test_a_picture_keeps_its_words_and_becomes_a_file(tmp_path):
-    cell = code("x", shown({"image/png": PNG}, 'a "nut"'))
+    cell = code("x", picture('a "nut"'))
     html = readable(notebook_of(cell), tmp_path, "../pictures").cells[0].outputs[0].data["text/html"]
     (file,) = tmp_path.iterdir()
     assert Page(html).fetched == [f"../pictures/{file.name}"]
@@ -111,7 +116,7 @@ def test_every_formula_of_the_project_can_be_rendered(root):
 def test_slides_hold_everything_that_they_show(root):
     cells = [
         text("# Lesson\n\nWords.\n\n## Part $x$\n\n**Predict, then run.** Which?"),
-        code("y = 1", shown({"image/png": PNG}, "a nut")),
+        code("y = 1", picture("a nut")),
     ]
     page = slide_page(notebook_of(*cells))
     parsed = Page(page)

@@ -6,10 +6,9 @@ from pathlib import Path
 import nbformat
 
 from anomaly_lib.site.pictures import (
+    bare_kind,
     derived_alt,
-    given_alt,
     html_picture,
-    picture_kind,
     with_stored_pictures,
 )
 
@@ -46,9 +45,8 @@ def with_note_if_not_executed(notebook):
 
 
 def _plain(output, notebook, position: int, folder: Path | None, address: str):
-    if picture_kind(output):
-        alt = given_alt(output) or derived_alt(notebook, position)
-        return _shown({"text/html": html_picture(output, alt, folder, address)})
+    if bare_kind(output):
+        return _shown({"text/html": html_picture(output, derived_alt(notebook, position), folder, address)})
     data = output.get("data", {})
     if "text/html" in data and folder is not None:
         return _shown({"text/html": with_stored_pictures(data["text/html"], folder, address)})

@@ -12,26 +12,23 @@ DATA_URI = re.compile(r'src="data:(image/[a-z]+);base64,([^"]+)"')
 ALT_LENGTH = 300  # characters of a derived alternative text
 
 
-def picture_kind(output) -> str | None:
-    """The image type of a notebook output, or None where it shows no image."""
-    if "text/html" in output.get("data", {}):
-        return None  # a widget's still, or a table: HTML with an alt of its own
-    return next((kind for kind in IMAGE_KINDS if kind in output.get("data", {})), None)
+def bare_kind(output) -> str | None:
+    """The image type of an output that is a plain image, which has no alternative text, or None."""
+    data = output.get("data", {})
+    return None if "text/html" in data else next((kind for kind in IMAGE_KINDS if kind in data), None)
 
 
-def given_alt(output) -> str:
-    """The alternative text that ``display(Image(…, alt=…))`` left with the output, or an empty string."""
-    metadata = output.get("metadata", {})
-    kind = picture_kind(output)
-    return (metadata.get(kind, {}).get("alt") or metadata.get("alt") or "").strip()
+def kinds_shown(output) -> list[str]:
+    """The types of all images that a notebook's output holds, plain or in HTML."""
+    bare = bare_kind(output)
+    return [bare] if bare else [found[1] for found in DATA_URI.finditer(output.get("data", {}).get("text/html", ""))]
 
 
-def pictures(notebook) -> Iterator[tuple[int, dict]]:
-    """(position of the cell, output) of each image that the notebook's code cells have put out."""
+def pictures(notebook) -> Iterator[tuple[int, str]]:
+    """(position of the cell, image type) of each image that the notebook's code cells have put out."""
     for position, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
-            if picture_kind(output):
-                yield position, output
+            yield from ((position, kind) for kind in kinds_shown(output))
 
 
 def derived_alt(notebook, position: int) -> str:
@@ -52,7 +49,7 @@ def html_picture(output, alt: str, folder: Path | None, address: str = "") -> st
     With ``folder`` the image becomes a file of it, named by its content, and ``address`` is the folder's address as
     seen from the page; without, the element holds the image itself.
     """
-    kind = picture_kind(output)
+    kind = bare_kind(output)
     content = output["data"][kind].replace("\n", "")
     if folder is not None:
         source = f"{address}/{_stored(base64.b64decode(content), kind, folder)}"

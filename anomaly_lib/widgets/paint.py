@@ -12,10 +12,11 @@ from PIL import Image
 from anomaly_lib.data import load_category, read_rgb
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, project_root
+from anomaly_lib.reporting.display import image_element, png
 from anomaly_lib.reporting.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS
 from anomaly_lib.widgets.brush import Brush, png_of
 from anomaly_lib.widgets.looks import Answer, look, map_picture, region_of
-from anomaly_lib.widgets.picture import BusySign, Studio, controls_row, image_element, png, reset_button
+from anomaly_lib.widgets.picture import BusySign, Studio, controls_row, reset_button
 from anomaly_lib.widgets.strokes import Stroke, paint, stroke_of
 from anomaly_lib.widgets.trained import Offer, found_models, loaded, normal_score
 

@@ -4,18 +4,16 @@ The picture is an HTML widget with an ``img``, which has alternative text, not a
 papermill's client waits for ever now and then (measured: 3 of 6 runs of a notebook that ends with one).
 """
 
-import base64
 import html
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anywidget
 import ipywidgets
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from anomaly_lib.errors import InputError
+from anomaly_lib.reporting.display import image_element, png
 
 Draw = Callable[..., Figure]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -101,7 +99,7 @@ def picture_with_controls(draw: Draw, controls: dict[str, ipywidgets.Widget], al
                 return
             still["alt"] = f"{alt}. {state_in_words(controls.values(), figure)}"
             still["still"] = png(figure)
-            picture.value = image_element(**still)
+            picture.value = image_element(still["still"], still["alt"])
 
     def restore(button) -> None:
         nonlocal restoring
@@ -141,17 +139,3 @@ def _value_in_words(value) -> str:
     if isinstance(value, tuple):
         return " to ".join(map(_value_in_words, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def image_element(still: bytes, alt: str) -> str:
-    """An ``img`` that holds the PNG itself, never wider than its place: a part to scroll to would not be seen."""
-    data = base64.b64encode(still).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}" style="max-width: 100%; height: auto">'
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as PNG; closes it, or the inline backend would show it a second time."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    plt.close(figure)
-    return stream.getvalue()
