@@ -20,6 +20,7 @@ pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-con
 
 nb_execution_mode = "off"  # the pages are copies that were executed before
 nb_output_stderr = "remove"
+nb_render_markdown_format = "myst"  # plain CommonMark knows no tables
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
 

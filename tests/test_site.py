@@ -113,6 +113,12 @@ def test_every_formula_of_the_project_can_be_rendered(root):
         mathml(found["block"] or found["inline"])
 
 
+def test_slides_link_to_the_slides_of_other_lessons():
+    given = "[a](20_dfr.ipynb), [b](../x.ipynb#part), [c](https://example.org/x.ipynb), [d](../docs/a.md)"
+    page = slide_page(notebook_of(text(f"# Lesson\n\nNext: {given}"), code("y", shown({"text/html": "y"}))))
+    assert Page(page).links == ["20_dfr.html", "../x.html#part", "https://example.org/x.ipynb", "../docs/a.md"]
+
+
 def test_slides_hold_everything_that_they_show(root):
     cells = [
         text("# Lesson\n\nWords.\n\n## Part $x$\n\n**Predict, then run.** Which?"),

@@ -98,12 +98,17 @@ def _output(output) -> str:
 
 
 def _markdown(source: str) -> str:
-    text, formulas = formulas_apart(source)
+    text, formulas = formulas_apart(_with_page_links(source))  # a lesson's slides link to those of the next
     page = _fragment(nbformat.v4.new_markdown_cell(text))
     page = re.sub(r'<a class="anchor-link".*?</a>| id="[^"]*"', "", page)  # a slide is not linked to
     for mark, formula in formulas.items():
         page = page.replace(mark, formula)
     return page
+
+
+def _with_page_links(markdown: str) -> str:
+    """Links to notebooks as links to their pages, which Sphinx does not see to here."""
+    return re.sub(r"\]\((?!\w+:)([^)#\s]+)\.ipynb(#[^)]*)?\)", r"](\1.html\2)", markdown)
 
 
 def _fragment(cell) -> str:
