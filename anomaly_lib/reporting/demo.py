@@ -15,7 +15,7 @@ from anomaly_lib.reporting.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMIT
 
 GAP, TITLE_HEIGHT, FOOTER_HEIGHT = 4, 20, 26
 LARGEST_GIF = 1_000_000  # bytes
-COLOURS = (128, 64, 32, 16)
+COLOURS = (256, 128, 64, 32)
 """Palette sizes to try, the largest first."""
 NO_MASK_GREY = 0.75
 
@@ -63,7 +63,7 @@ def save_gif(frames: Sequence[Image.Image], file: Path, seconds_per_frame: float
     """Write an endless GIF, with fewer colours until it is under 1 MB."""
     file.parent.mkdir(parents=True, exist_ok=True)
     for colours in COLOURS:
-        indexed = [picture.quantize(colours, dither=Image.Dither.NONE) for picture in frames]
+        indexed = [_indexed(picture, colours) for picture in frames]
         indexed[0].save(file, save_all=True, append_images=indexed[1:], duration=int(seconds_per_frame * 1000), loop=0)
         if file.stat().st_size < LARGEST_GIF:
             break
@@ -78,8 +78,13 @@ def save_strip(frames: Sequence[Image.Image], file: Path) -> Path:
         strip.paste(picture, (0, top))
         top += picture.height
     file.parent.mkdir(parents=True, exist_ok=True)
-    strip.quantize(COLOURS[0], dither=Image.Dither.NONE).save(file, optimize=True)
+    _indexed(strip, COLOURS[0]).save(file, optimize=True)
     return file
+
+
+def _indexed(picture: Image.Image, colours: int) -> Image.Image:
+    """With a palette that leaves grey photos grey; the default, median cut, paints blotches of the map's colours."""
+    return picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def _rgb(picture: np.ndarray) -> Image.Image:

@@ -1,5 +1,6 @@
 """Figures of data, training and results. Each function returns a matplotlib Figure and saves nothing."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -16,6 +17,9 @@ from anomaly_lib.reporting.style import (
     displayable,
     map_scale,
 )
+
+TITLE_WIDTH = 36
+"""Characters of a photo's title in a line, at 8 points above 2 inches."""
 
 
 def contact_sheet(
@@ -122,7 +126,7 @@ def map_rows(
         for axis in row:
             axis.set_axis_off()
         row[0].imshow(displayable(images[index]))
-        row[0].set_title(title, fontsize=8)
+        row[0].set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8)
         if masks is not None:
             outline(row[0], masks[index])
         picture = row[1].imshow(shown[index], cmap=MAP_COLOURS, vmin=MAP_LIMITS[0], vmax=MAP_LIMITS[1])

@@ -50,17 +50,20 @@ def by_size_table(params: Params, reports: Path) -> str:
 
 
 def groups_section(params: Params, reports: Path) -> str:
-    """Both tables with their words; empty without a run."""
-    types = by_type_table(params, reports)
-    if not types:
-        return ""
-    return (
-        "## By type of defect\n\nImage AUROC against all normal images / share found at the calibrated threshold; "
-        f"means over the seeds.\n\n{types}\n\n"
-        "## By size of defect\n\nAUPRO 0.3 of the regions of that size / mean overlap at the calibrated threshold "
-        "(number of regions: it differs, as masks are resized to each method's resolution). A dash: none.\n\n"
-        f"{by_size_table(params, reports)}"
-    )
+    """Both tables with their words; each only where there is one: without masks there are no sizes."""
+    parts = []
+    if types := by_type_table(params, reports):
+        parts.append(
+            "## By type of defect\n\nImage AUROC against all normal images / share found at the calibrated threshold; "
+            f"means over the seeds.\n\n{types}"
+        )
+    if sizes := by_size_table(params, reports):
+        parts.append(
+            "## By size of defect\n\nAUPRO 0.3 of the regions of that size / mean overlap at the calibrated threshold "
+            "(number of regions: it differs, as masks are resized to each method's resolution). A dash: none.\n\n"
+            f"{sizes}"
+        )
+    return "\n\n".join(parts)
 
 
 def uncertain_section(params: Params, reports: Path) -> str:
