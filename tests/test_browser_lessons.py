@@ -5,8 +5,8 @@ Trainings are cut short by the lessons' own parameter ``quick``; how well their 
 
 import pytest
 
-from tests.browser import CONTROLS, chromium, errors_in, foreign_addresses, jupyterlab, pictures_without_alt
-from tests.test_browser_demos import assert_each_control_answers
+from tests.browser import CONTROLS, chromium, jupyterlab
+from tests.test_browser_demos import assert_each_control_answers, assert_it_is_well
 
 __all__ = ["chromium", "jupyterlab"]  # fixtures
 # Controls in the widgets of each lesson.
@@ -23,17 +23,6 @@ LESSONS = {
 
 def test_no_lesson_is_left_out(root):
     assert {file.stem for file in root.glob("notebooks/lessons/*.ipynb")} == set(LESSONS)
-
-
-def assert_it_is_well(page) -> None:
-    """As in the demos, but for figures outside of widgets.
-
-    JupyterLab 4.6 shows a PNG output without the alternative text that its metadata hold; nbconvert does not drop it,
-    and ``anomaly_lib.access`` sees to it that each has one.
-    """
-    assert errors_in(page) == []
-    assert pictures_without_alt(page, ".jupyter-widgets img") == 0
-    assert foreign_addresses(page) == []
 
 
 @pytest.mark.parametrize("name", LESSONS)
