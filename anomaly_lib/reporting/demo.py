@@ -84,7 +84,7 @@ def save_strip(frames: Sequence[Image.Image], file: Path) -> Path:
 
 def _indexed(picture: Image.Image, colours: int) -> Image.Image:
     """With a palette that leaves grey photos grey; the default, median cut, paints blotches of the map's colours."""
-    return picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
 
 
 def _rgb(picture: np.ndarray) -> Image.Image:
