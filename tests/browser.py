@@ -36,6 +36,8 @@ KEPT_QUIET = """{
 """No news, no saving, and all cells on the page, not only those in sight: their outputs are looked at."""
 PROFILE = ROOT / "profiles/smoke/params.yaml"
 """Of the demos' models: small photos, as each page fits its own."""
+ATTEMPTS = 3
+"""At the menu: a click that comes while JupyterLab still arranges its page is lost."""
 QUIET_MS = 300
 """Milliseconds without a new picture and without a busy sign, after which a page has answered all before."""
 CONTROLS = (
@@ -119,6 +121,7 @@ class Server:
 
         ``parameters`` replace lines of its parameters cell.
         """
+        from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import WebDriverWait
 
@@ -127,14 +130,23 @@ class Server:
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(with_parameters(nbformat.read(notebook, 4), parameters), copy)
         place = copy.relative_to(ROOT).as_posix()
-        browser.get(f"{self.url}/lab/tree/{place}?reset&token={self.token}")
         wait = WebDriverWait(browser, PATIENCE, poll_frequency=0.5)
+        browser.get("about:blank")  # or the page before would be taken for this one
+        wait.until(lambda page: page.execute_script("return location.href") == "about:blank")
+        browser.get(f"{self.url}/lab/tree/{place}?reset&token={self.token}")
         wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"))
         wait.until(lambda page: kernel_status(page) == "idle")
-        for label, kind in (("Run", "lm-MenuBar-itemLabel"), ("Run All Cells", "lm-Menu-itemLabel")):
-            where = f"//div[contains(@class, '{kind}') and text()='{label}']"
-            wait.until(lambda page, where=where: page.find_elements(By.XPATH, where))[0].click()
-        wait.until(lambda page: all_cells_ran(page))
+        for _ in range(ATTEMPTS):
+            for label, kind in (("Run", "lm-MenuBar-itemLabel"), ("Run All Cells", "lm-Menu-itemLabel")):
+                where = f"//div[contains(@class, '{kind}') and text()='{label}']"
+                wait.until(lambda page, where=where: page.find_elements(By.XPATH, where))[0].click()
+            with suppress(TimeoutException):
+                WebDriverWait(browser, 15, poll_frequency=0.2).until(has_begun)
+                break
+        try:
+            wait.until(all_cells_ran)
+        except TimeoutException:
+            pytest.fail(f"{notebook.name} has not run: {prompts(browser)}; errors: {errors_in(browser)}")
 
     def end_kernels(self) -> None:
         """Of the notebooks before: each holds as much memory as torch needs."""
@@ -224,12 +236,22 @@ def kernel_status(page) -> str | None:
     )
 
 
-def all_cells_ran(page) -> bool:
-    """Whether no code cell waits or runs, and the kernel is idle."""
-    prompts = page.execute_script(
+def prompts(page) -> list[str]:
+    """'[1]:' of each code cell; a star while it waits or runs."""
+    return page.execute_script(
         "return [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent)"
     )
-    return bool(prompts) and not any("*" in p or "[ ]" in p for p in prompts) and kernel_status(page) == "idle"
+
+
+def has_begun(page) -> bool:
+    """Whether any code cell was sent to the kernel."""
+    return any("[ ]" not in prompt for prompt in prompts(page))
+
+
+def all_cells_ran(page) -> bool:
+    """Whether no code cell waits or runs, and the kernel is idle."""
+    shown = prompts(page)
+    return bool(shown) and not any("*" in p or "[ ]" in p for p in shown) and kernel_status(page) == "idle"
 
 
 def errors_in(page) -> list[str]:

@@ -149,9 +149,19 @@ def maps_of(page) -> set[str]:
 
 def test_the_start_page_leads_to_every_demo_and_shows_no_code(request, root):
     page = opened(request, "voila", "start")
-    links = {link.get_attribute("href").rsplit("/", 1)[-1] for link in found(page, ".jp-RenderedMarkdown a[href]", 6)}
+    links = {
+        link.get_attribute("href").rsplit("/", 1)[-1] for link in found(page, ".jp-RenderedMarkdown td a[href]", 6)
+    }
     assert links == {file.name for file in root.glob("notebooks/demos/*.ipynb")} - {"start.ipynb"}
     assert page.execute_script("return document.querySelectorAll('.jp-InputArea-editor').length") == 0
-    size = page.execute_script("return getComputedStyle(document.querySelector('.jp-RenderedMarkdown td')).fontSize")
-    assert float(size.removesuffix("px")) >= 20
+    until = time.monotonic() + PATIENCE  # the page's text is there before its cells have run
+    while time.monotonic() < until and type_size(page) < 20:
+        time.sleep(0.2)
+    assert type_size(page) >= 20
     assert_it_is_well(page)
+
+
+def type_size(page) -> float:
+    """Pixels of the type in the page's table."""
+    size = page.execute_script("return getComputedStyle(document.querySelector('.jp-RenderedMarkdown td')).fontSize")
+    return float(size.removesuffix("px"))
