@@ -25,7 +25,7 @@ __all__ = ["chromium", "jupyterlab", "voila"]  # fixtures
 PLACES = ["voila", "jupyterlab"]
 SECONDS = 0.3
 # Demos with the number of their controls; those that need a model have another test.
-STUDIOS = {"synthesis": 9, "deformation": 6, "region": 7}
+STUDIOS = {"synthesis": 9, "deformation": 6, "layers": 6, "region": 7}
 WITH_A_MODEL = {"threshold": 3, "gallery": 3}
 
 
@@ -150,7 +150,7 @@ def maps_of(page) -> set[str]:
 def test_the_start_page_leads_to_every_demo_and_shows_no_code(request, root):
     page = opened(request, "voila", "start")
     links = {
-        link.get_attribute("href").rsplit("/", 1)[-1] for link in found(page, ".jp-RenderedMarkdown td a[href]", 6)
+        link.get_attribute("href").rsplit("/", 1)[-1] for link in found(page, ".jp-RenderedMarkdown td a[href]", 7)
     }
     assert links == {file.name for file in root.glob("notebooks/demos/*.ipynb")} - {"start.ipynb"}
     assert page.execute_script("return document.querySelectorAll('.jp-InputArea-editor').length") == 0

@@ -11,7 +11,7 @@ from nbconvert import HTMLExporter
 from anomaly_lib.widgets.picture import WIDGET_VIEW
 from tests.helpers import assert_stripped
 
-NAMES = ["deformation", "gallery", "paint", "region", "start", "synthesis", "threshold"]
+NAMES = ["deformation", "gallery", "layers", "paint", "region", "start", "synthesis", "threshold"]
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def test_all_run_and_their_pages_have_a_picture_where_a_widget_was(demos, root):
     outputs = [output for cell in whole.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
     widgets = [output for output in outputs if WIDGET_VIEW in output.get("data", {})]
-    assert len(widgets) >= 10  # more where a model is trained
+    assert len(widgets) >= 12  # more where a model is trained
     whole.metadata.pop("widgets", None)  # as ``nbstrip`` and ``nbrun`` leave it
     page, _ = HTMLExporter().from_notebook_node(whole)
     stills = [output for output in widgets if "<img alt=" in output.data.get("text/html", "")]
-    assert len(stills) >= 8  # the two that wait for a model have none while nothing is trained
+    assert len(stills) >= 10  # the two that wait for a model have none while nothing is trained
     shown = re.findall(r"<img[^>]* alt=\"[^\"]{40,}\" src=\"data:image/png;base64,", page)
     assert len(shown) == len(stills)
