@@ -46,7 +46,7 @@ def with_note_if_not_executed(notebook):
 
 def _plain(output, notebook, position: int, folder: Path | None, address: str):
     if bare_kind(output):
-        return _shown({"text/html": html_picture(output, derived_alt(notebook, position), folder, address)})
+        output = _shown({"text/html": html_picture(output, derived_alt(notebook, position))})
     data = output.get("data", {})
     if "text/html" in data and folder is not None:
         return _shown({"text/html": with_stored_pictures(data["text/html"], folder, address)})

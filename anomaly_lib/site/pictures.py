@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from anomaly_lib.reporting.display import image_element
 
 IMAGE_KINDS = ("image/png", "image/jpeg", "image/gif")
 DATA_URI = re.compile(r'src="data:(image/[a-z]+);base64,([^"]+)"')
@@ -43,19 +44,10 @@ def derived_alt(notebook, position: int) -> str:
     return f"{headings[-1] if headings else 'Figure'}: {' '.join(words.split())}"[:ALT_LENGTH].strip(": ")
 
 
-def html_picture(output, alt: str, folder: Path | None, address: str = "") -> str:
-    """An ``img`` element for an image output.
-
-    With ``folder`` the image becomes a file of it, named by its content, and ``address`` is the folder's address as
-    seen from the page; without, the element holds the image itself.
-    """
+def html_picture(output, alt: str) -> str:
+    """An ``img`` element that holds a plain image output, with the words ``alt``."""
     kind = bare_kind(output)
-    content = output["data"][kind].replace("\n", "")
-    if folder is not None:
-        source = f"{address}/{_stored(base64.b64decode(content), kind, folder)}"
-    else:
-        source = f"data:{kind};base64,{content}"
-    return f'<img class="output-picture" alt="{html.escape(alt)}" src="{source}">'
+    return image_element(base64.b64decode(output["data"][kind]), alt, kind)
 
 
 def with_stored_pictures(text: str, folder: Path, address: str) -> str:
