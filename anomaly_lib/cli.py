@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from anomaly_lib import numerics
 from anomaly_lib.errors import InputError, exit_code
 
 
@@ -178,19 +179,22 @@ def _fanout(options: argparse.Namespace) -> int:
 
 def _times(options: argparse.Namespace) -> int:
     from anomaly_lib.params import load_params
+
+    params = load_params(_params_file(options.profile))
+    numerics.choose(params.numerics)  # before the next import loads torch
     from anomaly_lib.timing.table import write_times
 
-    print(write_times(load_params(_params_file(options.profile)), options.repeats).read_text(encoding="utf-8"))
+    print(write_times(params, options.repeats).read_text(encoding="utf-8"))
     return 0
 
 
 def _detect(options: argparse.Namespace) -> int:
+    folder, threads = _model_folder(options)  # chooses numerics, before the next imports load torch
     from anomaly_lib.detect import detect
     from anomaly_lib.methods.checkpoints import load_model
     from anomaly_lib.reporting.style import use_style
     from anomaly_lib.reproducibility import make_deterministic
 
-    folder, threads = _model_folder(options)
     how = {"region": options.region, "tiling": _tiling(options)}
     make_deterministic(threads)
     use_style()
@@ -206,7 +210,6 @@ def _detect(options: argparse.Namespace) -> int:
 def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
     """Where the wanted model lies, and with how many CPU threads it is to run: other numbers change last bits."""
     from anomaly_lib.params import load_params
-    from anomaly_lib.trained_models import find_model
 
     pipeline = (options.method, options.category, options.seed, options.profile)
     if options.model:
@@ -216,6 +219,9 @@ def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
     if not (options.method and options.category):
         raise InputError("which model? give --method and --category, or --model with a model's folder")
     params = load_params(f"profiles/{options.profile}/params.yaml" if options.profile else "params.yaml")
+    numerics.choose(params.numerics)
+    from anomaly_lib.trained_models import find_model
+
     return find_model(params, options.method, options.category, options.seed), params.threads
 
 

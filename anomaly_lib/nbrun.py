@@ -18,8 +18,10 @@ from pathlib import Path
 
 import yaml
 
+from anomaly_lib import numerics
 from anomaly_lib.errors import InputError
 from anomaly_lib.files import replacing
+from anomaly_lib.params import load_params
 from anomaly_lib.progress import PROGRESS_FILE
 
 # Forced, not defaulted: a variable in the caller's shell must not change the bytes.
@@ -45,7 +47,8 @@ FAILED = Path("build/failed")
 def run_notebook(source: Path, output: Path, parameters: dict) -> None:
     """Execute ``source`` with ``parameters`` in the working directory and write the result to ``output``.
 
-    Raises InputError when the notebook does not exist or stopped at an InputError, and
+    Its kernel computes as the params file says, if one is among the parameters, else in portable numerics. Raises
+    InputError when the notebook or that file does not exist, or the notebook stopped at an InputError, and
     papermill's PapermillExecutionError when a cell failed otherwise.
     """
     from papermill.exceptions import PapermillExecutionError
@@ -53,6 +56,7 @@ def run_notebook(source: Path, output: Path, parameters: dict) -> None:
     if not source.is_file():
         raise InputError(f"{source}: no such notebook")
     os.environ.update(ENVIRONMENT)
+    numerics.choose(load_params(parameters["params_file"]).numerics if "params_file" in parameters else "portable")
     FAILED.mkdir(parents=True, exist_ok=True)
     draft = FAILED / output.name
     try:

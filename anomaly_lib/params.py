@@ -193,6 +193,8 @@ class Params(Frozen):
     """Random seeds; each gives one training a method and category."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """CPU threads of one stage. Another number changes the last bits of results."""
+    numerics: Literal["portable", "native"] = "portable"
+    """How stages compute: the same bits on every x86-64 processor with AVX2, or faster, with bits of this one's own."""
     split: Split = Split()
     thresholds: Thresholds = Thresholds()
     evaluation: Evaluation = Evaluation()

@@ -1,17 +1,21 @@
 """Seeds, threads and provenance: the same inputs give the same bytes.
 
-Every random draw comes from a generator that is named after its purpose, so that one purpose drawing more or
-less never shifts another (``generator(seed, "init")`` and ``generator(seed, "batches")`` are independent).
+How the processor computes is decided earlier, before torch loads: ``anomaly_lib.numerics``. Every random draw comes
+from a generator that is named after its purpose, so that one purpose drawing more or less never shifts another
+(``generator(seed, "init")`` and ``generator(seed, "batches")`` are independent).
 """
 
 import hashlib
 import os
 import platform
 import random
+import warnings
 from importlib.metadata import version
 
 import numpy as np
 import torch
+
+from anomaly_lib import numerics
 
 STAMPED_PACKAGES = ("torch", "torchvision", "timm", "kornia", "torchmetrics", "numpy", "scipy", "pillow")
 
@@ -30,8 +34,11 @@ def derived_seed(seed: int, *purpose: str) -> int:
 def make_deterministic(threads: int, seed: int = 0) -> None:
     """Pin threads, choose deterministic algorithms, and seed the global generators.
 
-    The global generators are seeded for third-party code only; ours draw from ``generator``.
+    The global generators are seeded for third-party code only; ours draw from ``generator``. Warns when torch or NumPy
+    loaded too early to compute as ``anomaly_lib.numerics`` has it.
     """
+    if problem := numerics.late():
+        warnings.warn(problem, stacklevel=2)
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses deterministic products
     torch.use_deterministic_algorithms(True)
@@ -49,6 +56,6 @@ def default_device() -> torch.device:
 
 
 def provenance() -> dict[str, str]:
-    """Versions that decide the bytes of a result. No time, path or machine name: those change nothing."""
-    stamp = {"python": platform.python_version(), "machine": platform.machine()}
+    """What decides the bytes of a result: versions, and the mode of ``anomaly_lib.numerics``. No time, path or name."""
+    stamp = {"python": platform.python_version(), "machine": platform.machine(), "numerics": numerics.mode()}
     return stamp | {name: version(name) for name in STAMPED_PACKAGES}

@@ -96,4 +96,4 @@ def _optimizer(predictor: FramePredictor, settings: Settings) -> torch.optim.Opt
     others = [parameter for name, parameter in predictor.named_parameters() if name != "background"]
     rate = settings.learning_rate
     template = {"params": [predictor.background], "lr": rate * settings.background_rate, "weight_decay": 0.0}
-    return torch.optim.AdamW([{"params": others}, template], lr=rate)
+    return torch.optim.AdamW([{"params": others}, template], lr=rate, fused=True)

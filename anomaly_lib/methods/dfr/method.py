@@ -109,7 +109,7 @@ class Method(BaseMethod):
     def _task(self, cache: FeatureCache, identity: str) -> Task:
         params, autoencoder = self.params, self.fitted["autoencoder"]
         steps = params.steps_on(len(cache.vectors), params.batch)
-        optimizer = torch.optim.Adam(autoencoder.parameters(), lr=params.learning_rate)
+        optimizer = torch.optim.Adam(autoencoder.parameters(), lr=params.learning_rate, fused=True)
         scheduler = None
         if params.schedule == "one_cycle":
             scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=steps)

@@ -49,7 +49,7 @@ def statistics(locations: Tensor) -> Statistics:
     vectors = locations.double()
     mean = vectors.mean(dim=0)
     centred = vectors - mean
-    std = centred.square().mean(dim=0).sqrt().clamp(min=1e-6)
+    std = vectors.std(dim=0, correction=0).clamp(min=1e-6)
     scaled = centred / std
     return Statistics(mean, std, scaled.T @ scaled / len(scaled))
 

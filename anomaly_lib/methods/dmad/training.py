@@ -37,6 +37,7 @@ def make_task(
         lr=params.learning_rate,
         betas=BETAS,
         weight_decay=params.weight_decay,
+        fused=True,
     )
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     draws = {name: generator(seed, "dmad", name) for name in ("batches", "revival")}

@@ -4,6 +4,7 @@ A field is (N, 2, H, W), channel 0 along x and channel 1 along y, in units in wh
 (so one pixel is 2 / (W - 1)). Sampling at a place plus its displacement *pulls* the picture.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -45,8 +46,10 @@ def from_prototype(pictures: Tensor, fields: Fields) -> Tensor:
 
 
 def length(field: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Length of each displacement, (N, 1, H, W). Without ``epsilon`` its gradient at zero is not a number."""
-    return (field.square().sum(dim=1, keepdim=True) + epsilon).sqrt()
+    """Length of each displacement, sqrt(x² + y² + epsilon), (N, 1, H, W)."""
+    constant = torch.full_like(field[:, :1], math.sqrt(epsilon))
+    # a norm, since torch.sqrt is MKL's, which approximates by processor (docs/portability.md)
+    return torch.linalg.vector_norm(torch.cat([field, constant], dim=1), dim=1, keepdim=True)
 
 
 def combined(first: Tensor, second: Tensor) -> Tensor:

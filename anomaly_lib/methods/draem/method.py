@@ -2,7 +2,7 @@
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/draem.md: small widths, images and a
 one-cycle schedule, so that a training takes minutes on a CPU; no rotation of normal images; bfloat16 convolutions while
-training. The preset ``official`` takes all of that back, ``paper`` follows the paper's text instead.
+training in native numerics. The preset ``official`` takes all of that back, ``paper`` follows the paper's text instead.
 
 Shapes: N images, S image side.
 """
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from anomaly_lib import numerics
 from anomaly_lib.errors import InputError
 from anomaly_lib.methods.base import Method as BaseMethod
 from anomaly_lib.methods.base import ScoreMaps, within
@@ -108,7 +109,7 @@ class Method(BaseMethod):
     def _task(self, batches: SyntheticBatches, identity: str) -> Task:
         params, networks = self.params, self.fitted
         steps = params.steps_on(len(batches.normals), params.batch)
-        optimizer = torch.optim.Adam(networks.parameters(), lr=params.learning_rate)
+        optimizer = torch.optim.Adam(networks.parameters(), lr=params.learning_rate, fused=True)
         prepared: Iterator[Synthesised] | None = None
 
         def losses(step: int) -> dict[str, Tensor]:
@@ -182,7 +183,9 @@ class Method(BaseMethod):
 
     def _in_bf16(self) -> bool:
         precision = self.params.precision
-        return computes_bf16(self.device) if precision == "auto" else precision == "bf16"
+        if precision == "auto":
+            return numerics.mode() == "native" and computes_bf16(self.device)
+        return precision == "bf16"
 
     def _layout(self) -> torch.memory_format:
         return torch.channels_last if self.params.channels_last else torch.contiguous_format

@@ -86,7 +86,8 @@ class Params(MethodParams):
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order in which the networks see the channels (authors' code: bgr)."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
-    """Format of the convolutions while training; auto: bf16 where the processor has it. Scores are in float32."""
+    """Format of the convolutions while training; auto: float32 in portable numerics, in native ones bf16 where the
+    processor has it. Scores are in float32."""
     channels_last: bool = True
     """Memory layout in which convolutions run faster; the results differ in the last bits only."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
