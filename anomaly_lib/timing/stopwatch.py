@@ -35,14 +35,15 @@ def _device_name(device) -> str:
         import torch
 
         return torch.cuda.get_device_name(device)
-    return _processor() or platform.machine()
+    return processor()
 
 
-def _processor() -> str | None:
-    """The processor's name on Linux; None elsewhere, where Python cannot tell."""
+def processor() -> str:
+    """The processor's name on Linux, and whether it has AVX-512; elsewhere its type, as Python cannot tell more."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return None
+        lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else None
+    wide = " with AVX-512" if any(line.startswith("flags") and "avx512f" in line for line in lines) else ""
+    return names[0] + wide if names else platform.processor() or platform.machine()
