@@ -135,8 +135,8 @@ def compare(params: Params, folder: Path | None = None) -> Comparison:
     old, new = map(_rows, tables)
     if None not in tables:  # a missing file is named already
         _compare_rows(result, old, new, _spreads(old, _rows(_committed(root, SPREAD_FROM))))
-    if result.equal < result.files:
-        result.cause = _cause(before("results.md"), after("results.md"), old, new)
+        if result.equal < result.files:
+            result.cause = _cause(before("results.md"), after("results.md"), old, new)
     return result
 
 
