@@ -29,10 +29,31 @@ def _parser() -> argparse.ArgumentParser:
     times.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     times.add_argument("--repeats", type=_positive, default=50, metavar="N", help="photos to time; default: 50")
     times.set_defaults(run=_times)
+    _add_compare(commands)
     _add_detect(commands)
     _add_official(commands)
     _add_data_commands(commands.add_parser("data", help="sample data, and a look at any data folder"))
     return parser
+
+
+def _add_compare(commands) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="a profile's results against those that git holds: files, numbers, and why they differ",
+        description="Compares the results in this work tree with the committed ones: each number is equal, equal "
+        "after rounding, within the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or "
+        "git holds no results of the profile. 1: something differs or is missing. 2: cannot be compared.",
+    )
+    compare.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
+    compare.add_argument(
+        "--with",
+        dest="folder",
+        type=Path,
+        metavar="FOLDER",
+        help="compare the results in FOLDER, another clone or its reports folder, with those here instead",
+    )
+    compare.add_argument("--json", action="store_true", help="print all of it as JSON")
+    compare.set_defaults(run=_compare)
 
 
 def _add_detect(commands) -> None:
@@ -188,6 +209,20 @@ def _times(options: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from anomaly_lib.compare import compare
+
+    result = compare(_profile_params(options.profile), options.folder)
+    print(result.to_json() if options.json else result.to_text())
+    return 0 if result.same else 1
+
+
+def _profile_params(profile: str | None):
+    from anomaly_lib.params import load_params
+
+    return load_params(f"profiles/{profile}/params.yaml" if profile else "params.yaml")
+
+
 def _detect(options: argparse.Namespace) -> int:
     folder, threads = _model_folder(options)  # chooses numerics, before the next imports load torch
     from anomaly_lib.detect import detect
@@ -209,7 +244,6 @@ def _detect(options: argparse.Namespace) -> int:
 
 def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
     """Where the wanted model lies, and with how many CPU threads it is to run: other numbers change last bits."""
-    from anomaly_lib.params import load_params
 
     pipeline = (options.method, options.category, options.seed, options.profile)
     if options.model:
@@ -218,7 +252,7 @@ def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
         return options.model, 1
     if not (options.method and options.category):
         raise InputError("which model? give --method and --category, or --model with a model's folder")
-    params = load_params(f"profiles/{options.profile}/params.yaml" if options.profile else "params.yaml")
+    params = _profile_params(options.profile)
     numerics.choose(params.numerics)
     from anomaly_lib.trained_models import find_model
 

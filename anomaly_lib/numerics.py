@@ -56,8 +56,9 @@ def has_avx2() -> bool:
 
 
 def processor() -> str:
-    """The processor as people call it, for messages and records; no result depends on it."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    """The processor's name, and whether it has AVX-512, for messages and records; no result depends on it."""
+    wide = " with AVX-512" if "avx512f" in _cpuinfo("flags") else ""
+    return (_cpuinfo("model name") or platform.processor() or platform.machine()) + wide
 
 
 def late() -> str | None:

@@ -16,6 +16,7 @@ from anomaly_lib.errors import InputError
         [],
         ["check"],
         ["fanout"],
+        ["compare"],
         ["detect"],
         ["import-official"],
         ["export-official"],

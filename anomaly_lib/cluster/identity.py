@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from anomaly_lib.numerics import processor
+
 LISTED = 3
 
 
@@ -27,7 +29,7 @@ class Identity:
 def identity(root: Path, generated: list[str]) -> Identity:
     """The identity of the clone at ``root``; ``generated`` are paths from there that the pipeline writes."""
     commit = _git(root, "rev-parse", "--verify", "HEAD").strip()
-    return Identity(commit, _changes(root, generated), _packages(root / "requirements.lock"), _processor())
+    return Identity(commit, _changes(root, generated), _packages(root / "requirements.lock"), processor())
 
 
 def difference(here: Identity, there: Identity, code: bool = True) -> str:
@@ -70,14 +72,6 @@ def _packages(lock: Path) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue  # of another system, or an extra
     return versions
-
-
-def _processor() -> str:
-    try:
-        names = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        names = None
-    return names[1] if names else platform.processor()
 
 
 def _git(root: Path, *arguments: str) -> str:

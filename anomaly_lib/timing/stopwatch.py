@@ -2,13 +2,13 @@
 
 import json
 import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from anomaly_lib import numerics
 from anomaly_lib.files import replacing
 
 
@@ -35,14 +35,4 @@ def _device_name(device) -> str:
         import torch
 
         return torch.cuda.get_device_name(device)
-    return _processor() or platform.machine()
-
-
-def _processor() -> str | None:
-    """The processor's name on Linux; None elsewhere, where Python cannot tell."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else None
+    return numerics.processor()
