@@ -1,5 +1,8 @@
 """Fixtures shared by the tests: a tiny data set, tiny method settings, the golden vectors."""
 
+import anomaly_lib  # first: NumPy and torch read how to compute when they load
+
+# isort: split
 import os
 import subprocess
 import sys
@@ -33,6 +36,7 @@ TINY_SETTINGS = {
 
 
 def pytest_configure():
+    assert anomaly_lib.numerics.late() is None, anomaly_lib.numerics.late()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
 
