@@ -1,10 +1,19 @@
 """The few commands. Exit code 0: fine. 1: checked, and something is wrong. 2: bad input, one line on stderr."""
 
 import argparse
+import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from anomaly_lib.errors import InputError, exit_code
+
+TOOLS = {
+    "fanout": "anomaly_tools.fanout",
+    "times": "anomaly_tools.times",
+    "data sample": "anomaly_tools.sample.write",
+}
+"""Command -> the module whose ``run(options)`` it calls. The library does not import tools: they are found by name."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,11 +32,11 @@ def _parser() -> argparse.ArgumentParser:
     fanout.add_argument("--jobs", type=_positive, metavar="N", help="stages at a time; default: the number of cores")
     fanout.add_argument("--workers", type=_positive, metavar="N", help="worker processes instead, one a GPU")
     fanout.add_argument("--scheduler", metavar="ADDRESS", help="workers of a Dask scheduler; see docs/cluster.md")
-    fanout.set_defaults(run=_fanout)
+    fanout.set_defaults(run=_tool("fanout"))
     times = commands.add_parser("times", help="training times, latency and sizes of a profile's models, as a table")
     times.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     times.add_argument("--repeats", type=_positive, default=50, metavar="N", help="photos to time; default: 50")
-    times.set_defaults(run=_times)
+    times.set_defaults(run=_tool("times"))
     _add_detect(commands)
     _add_official(commands)
     _add_data_commands(commands.add_parser("data", help="sample data, and a look at any data folder"))
@@ -87,7 +96,7 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     sample.add_argument("--output", type=Path, default=Path("data"), metavar="DIR", help="default: data")
     sample.add_argument("--seed", type=int, help="another seed gives another data set")
     sample.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes; the bytes do not change")
-    sample.set_defaults(run=_data_sample)
+    sample.set_defaults(run=_tool("data sample"))
     for name, run, purpose in (
         ("describe", _data_describe, "counts, sizes and defect areas of a data folder"),
         ("validate", _data_validate, "everything that is wrong with a data folder, a line each"),
@@ -157,31 +166,18 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if run_checks() else 1
 
 
-def _params_file(profile: str | None) -> Path:
-    from anomaly_lib.fanout import pipeline_file
+def _tool(command: str) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        package = TOOLS[command].partition(".")[0]
+        try:
+            tool = importlib.import_module(TOOLS[command])
+        except ModuleNotFoundError as error:
+            if error.name != package:
+                raise
+            raise InputError(f"'{command}' is part of {package}, which is not installed; run 'make env'") from None
+        return tool.run(options)
 
-    return Path(pipeline_file(profile)).with_name("params.yaml")
-
-
-def _fanout(options: argparse.Namespace) -> int:
-    from anomaly_lib.fanout import fanout
-    from anomaly_lib.ingest.ready import require_data
-    from anomaly_lib.params import load_params
-
-    params_file = _params_file(options.profile)
-    if params_file.is_file():  # fanout runs any DVC pipeline, ours or not
-        require_data(load_params(params_file))
-    if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
-        raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
-    return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0
-
-
-def _times(options: argparse.Namespace) -> int:
-    from anomaly_lib.params import load_params
-    from anomaly_lib.timing.table import write_times
-
-    print(write_times(load_params(_params_file(options.profile)), options.repeats).read_text(encoding="utf-8"))
-    return 0
+    return run
 
 
 def _detect(options: argparse.Namespace) -> int:
@@ -248,15 +244,6 @@ def _export_official(options: argparse.Namespace) -> int:
 
     for file in export_official(options.model, options.output):
         print(f"wrote {file}")
-    return 0
-
-
-def _data_sample(options: argparse.Namespace) -> int:
-    from anomaly_lib.data.sample import DEFAULT_SEED, write_sample
-
-    seed = DEFAULT_SEED if options.seed is None else options.seed
-    write_sample(options.output, seed=seed, workers=options.workers)
-    print(f"wrote {options.output / 'sample'} and {options.output / 'textures'}")
     return 0
 
 

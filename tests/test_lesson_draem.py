@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from anomaly_lib.lessons import draem as exercises
-from anomaly_lib.lessons import draem_figures as figures
-from anomaly_lib.lessons import ladder
+from anomaly_course.lessons import draem as exercises
+from anomaly_course.lessons import draem_figures as figures
+from anomaly_course.lessons import ladder
 from anomaly_lib.methods.draem.method import Method
 from anomaly_lib.methods.draem.params import Params
 from anomaly_lib.reporting.display import show

@@ -6,17 +6,17 @@ import shutil
 import nbformat
 import pytest
 
+from anomaly_course.widgets.perlin import perlin_studio
 from anomaly_lib.errors import InputError
 from anomaly_lib.reporting.display import image_element
 from anomaly_lib.reporting.results import read_csv
-from anomaly_lib.site.execute import execute_all
-from anomaly_lib.site.mathml import FORMULA, formulas_apart, mathml
-from anomaly_lib.site.notebooks import NO_KERNEL, WIDGET, readable, with_note_if_not_executed
-from anomaly_lib.site.pictures import derived_alt
-from anomaly_lib.site.slides import slide_page
-from anomaly_lib.site.stage import PICTURES, stage
-from anomaly_lib.site.verify import Page, external_links, verify
-from anomaly_lib.widgets.perlin import perlin_studio
+from anomaly_tools.site.execute import execute_all
+from anomaly_tools.site.mathml import FORMULA, formulas_apart, mathml
+from anomaly_tools.site.notebooks import NO_KERNEL, WIDGET, readable, with_note_if_not_executed
+from anomaly_tools.site.pictures import derived_alt
+from anomaly_tools.site.slides import slide_page
+from anomaly_tools.site.stage import PICTURES, stage
+from anomaly_tools.site.verify import Page, external_links, verify
 
 PNG = "iVBORw0KGgo="
 
@@ -189,7 +189,7 @@ def test_lessons_are_not_executed_twice(root, tmp_path, monkeypatch, capsys):
     (root_copy / "params.yaml").write_text("a: 1")
     for name in ("notebooks/lessons/10.ipynb", "notebooks/07_detect.ipynb", "anomaly_lib/x.py"):
         (root_copy / name).write_text("")
-    monkeypatch.setattr("anomaly_lib.site.execute.subprocess.run", run)
+    monkeypatch.setattr("anomaly_tools.site.execute.subprocess.run", run)
     execute_all(root_copy)
     execute_all(root_copy)
     assert runs == ["notebooks/lessons/10.ipynb"]  # and 07_detect is left out: no model
