@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from anomaly_lib.errors import InputError, exit_code
+from anomaly_lib.base.errors import InputError, exit_code
 
 TOOLS = {
     "fanout": "anomaly_tools.fanout",

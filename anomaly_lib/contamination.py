@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation import evaluate, image_auroc
 from anomaly_lib.methods.base import Method
 from anomaly_lib.reproducibility import generator

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.base import Method, ScoreMaps
 from anomaly_lib.reproducibility import derived_seed, generator
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
 from anomaly_lib.data.folder import list_folder
 from anomaly_lib.data.images import SUFFIXES, Problem, printable
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 
-from anomaly_lib.errors import InputError, exit_code
-from anomaly_lib.files import replacing
+from anomaly_lib.base.errors import InputError, exit_code
+from anomaly_lib.base.files import replacing
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.base import Method
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model, save_model
 from anomaly_lib.methods.official import exporter, importer
 from anomaly_lib.params import Thresholds
-from anomaly_lib.progress import progress_bar
 
 IMAGES_AT_ONCE = 8
 NO_CATEGORY = "unknown"

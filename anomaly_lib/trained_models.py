@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.checkpoints import RECORD
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.registry import nearest, params_class

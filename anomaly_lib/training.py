@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
-from anomaly_lib.progress import progress_bar
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
+from anomaly_lib.base.progress import progress_bar
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 HISTORY_ROWS = 60

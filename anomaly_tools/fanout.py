@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.ingest.ready import require_data
 from anomaly_lib.nbrun import FAILED, last_progress
 from anomaly_lib.params import load_params, project_root

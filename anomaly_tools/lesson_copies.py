@@ -20,8 +20,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from anomaly_course.lessons.cells import EXERCISE, SOLUTION, has_tag, is_note, lesson_files
-from anomaly_lib.errors import InputError, exit_code
-from anomaly_lib.files import replacing
+from anomaly_lib.base.errors import InputError, exit_code
+from anomaly_lib.base.files import replacing
 from anomaly_lib.nbstrip import canonical_source
 from anomaly_lib.params import project_root
 

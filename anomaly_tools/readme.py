@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from anomaly_course.lessons.contents import contents
-from anomaly_lib.errors import InputError, exit_code
-from anomaly_lib.files import replacing
+from anomaly_lib.base.errors import InputError, exit_code
+from anomaly_lib.base.files import replacing
 from anomaly_lib.params import project_root
 from anomaly_lib.reporting.results import METRICS, read_csv, table
 

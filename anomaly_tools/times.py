@@ -10,13 +10,13 @@ import json
 import statistics
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import Params, load_params, project_root
-from anomaly_lib.progress import progress_bar
 from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import run_key
 from anomaly_lib.reporting.tables import markdown_table

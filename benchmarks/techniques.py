@@ -19,9 +19,9 @@ import torch
 from harness import run, spread
 
 from anomaly_lib.alignment import align_category, load_valid_areas, move_category
+from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.data import Category, load_category, split_normals
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.disk import bytes_in
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.nbstrip import canonical_source
 from anomaly_tools.access.notebooks import check_outputs
 from anomaly_tools.site.slides import slide_page

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from anomaly_lib import check
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import TOOLS, main
-from anomaly_lib.errors import InputError
 
 
 @pytest.mark.parametrize(

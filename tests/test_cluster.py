@@ -15,8 +15,8 @@ import psutil
 import pytest
 import yaml
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
-from anomaly_lib.errors import InputError
 from anomaly_tools.cluster.guard import run_guarded
 from anomaly_tools.cluster.identity import Identity, difference
 from anomaly_tools.fanout import fanout

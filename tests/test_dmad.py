@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.backbones import pyramid_layers
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.methods.dmad.bottleneck import Bottleneck, QuantisedBottleneck

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from kornia.losses import focal_loss as kornia_focal_loss
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.draem import method as draem_method
 from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
 from anomaly_lib.methods.draem.method import Method

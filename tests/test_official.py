@@ -8,10 +8,10 @@ import pytest
 import timm
 import torch
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.methods import backbones, official
 from anomaly_lib.methods.checkpoints import load_model, save_model

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_tools.readme import with_blocks
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_tools import sample
 from anomaly_tools.sample import CATEGORIES, GOOD, TEXTURES, Item, write
 

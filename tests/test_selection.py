@@ -5,11 +5,11 @@ import shutil
 import pytest
 import torch
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cross_fit import cross_fitted
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.data_hash import data_hash
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.base import method_class
 from anomaly_lib.params import Selection, Thresholds

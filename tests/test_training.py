@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from anomaly_lib import training
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.training import Task, train
 
 

@@ -12,11 +12,11 @@ from anomaly_course.widgets.looks import look, map_picture
 from anomaly_course.widgets.paint import COLOURS, Panel, paint_and_look, paint_figure, paint_studio, part_photo
 from anomaly_course.widgets.strokes import Stroke, paint, stroke_of
 from anomaly_course.widgets.trained import Offer, found_models, normal_score, quick_dfr, split_of
+from anomaly_lib.base.progress import progress_bar, progress_told_to
 from anomaly_lib.data import load_category, read_rgb
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.methods.checkpoints import save_model
 from anomaly_lib.params import load_params
-from anomaly_lib.progress import progress_bar, progress_told_to
 from anomaly_lib.registry import params_class
 from anomaly_lib.reporting.style import on_fixed_scale
 from tests.conftest import TINY_SETTINGS

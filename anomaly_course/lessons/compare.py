@@ -13,9 +13,9 @@ import torch
 
 from anomaly_course.lessons.metrics import aurocs
 from anomaly_course.widgets.looks import shown_scores
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, read_rgb
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.base import ScoreMaps
 from anomaly_lib.methods.checkpoints import TrainedModel, load_model

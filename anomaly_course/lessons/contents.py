@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 
 from anomaly_course.lessons.cells import EXERCISE, has_tag, lesson_files
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.reporting.tables import markdown_table
 
 YOU_WILL = re.compile(r"\bYou will (.+?)\.(?=\s|$)", re.DOTALL)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_course.widgets.runs import AS_STORED, ORDERS, Run
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, read_mask, read_rgb
-from anomaly_lib.errors import InputError
 from anomaly_lib.reporting.figures import outline
 from anomaly_lib.reporting.style import (
     ANOMALOUS_COLOUR,

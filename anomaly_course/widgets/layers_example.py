@@ -1,9 +1,9 @@
 """Something for DFR's two widgets to show, from a category's images."""
 
 from anomaly_course.widgets.features import FeatureExample, feature_example
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Category
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.errors import InputError
 from anomaly_lib.methods.dfr.features import RegionalFeatures
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params

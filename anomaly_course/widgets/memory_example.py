@@ -3,9 +3,9 @@
 import torch
 
 from anomaly_course.widgets.memory import MemoryExample
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Category
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.errors import InputError
 from anomaly_lib.methods.dmad.features import Teacher
 from anomaly_lib.methods.dmad.params import Params
 

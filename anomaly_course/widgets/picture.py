@@ -12,7 +12,7 @@ import anywidget
 import ipywidgets
 from matplotlib.figure import Figure
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.reporting.display import image_element, png
 
 Draw = Callable[..., Figure]

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.regions import Polygon, rasterise, region_json, save_region
 from anomaly_lib.reporting.style import CONTOUR_COLOUR, displayable
 

@@ -14,9 +14,9 @@ from anomaly_course.widgets.costs import pixel_curve
 from anomaly_course.widgets.looks import look, region_of
 from anomaly_course.widgets.threshold_view import Scored
 from anomaly_course.widgets.trained import loaded, normal_score, split_of
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, load_category, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.errors import InputError
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.registry import method_class

@@ -8,13 +8,13 @@ from pathlib import Path
 import ipywidgets
 import numpy as np
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import Listener, progress_told_to
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.progress import Listener, progress_told_to
 from anomaly_lib.regions import find_region
 from anomaly_lib.registry import method_class, params_class
 from anomaly_lib.reproducibility import derived_seed

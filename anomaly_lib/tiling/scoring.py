@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.base import Method
 from anomaly_lib.regions import Polygon, rasterise
 from anomaly_lib.tiling.blend import BlendedMap

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anomaly_lib.files import replacing
+from anomaly_lib.base.files import replacing
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_tools.cluster.guard import run_guarded
 from anomaly_tools.cluster.handover import (
     Needs,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import project_root
 from anomaly_tools.cluster.guard import run_guarded
 from anomaly_tools.cluster.handover import Needs, bring, cache_folder, dvc, merge_entries, read_entries, require_remote

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.progress import progress_bar
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 
 from .rendering import CATEGORIES, DEFAULT_SEED, GOOD, render
 from .textures import TEXTURES, render_texture

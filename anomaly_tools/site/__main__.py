@@ -8,7 +8,7 @@ python -m anomaly_tools.site slides     the lessons as slides
 import argparse
 import sys
 
-from anomaly_lib.errors import exit_code
+from anomaly_lib.base.errors import exit_code
 from anomaly_lib.params import project_root
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_tools.site.stage import stage
 from anomaly_tools.site.verify import external_links, verify
 

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
 
 FOLDER = Path("build/site/executed")
 PIPELINE_KINDS = {

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
 from anomaly_tools.site.execute import executed_copy, sources
 from anomaly_tools.site.mathml import formulas_apart
 from anomaly_tools.site.notebooks import is_executed, readable

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_tools import PACKAGES
 from anomaly_tools.site.execute import executed_copy, pipeline_copy, sources
 from anomaly_tools.site.notebooks import readable, with_note_if_not_executed
