@@ -181,7 +181,7 @@ def _tool(command: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _detect(options: argparse.Namespace) -> int:
-    from anomaly_lib.detect import detect
+    from anomaly_lib.detect.run import detect
     from anomaly_lib.methods.checkpoints import load_model
     from anomaly_lib.reporting.style import use_style
     from anomaly_lib.reproducibility import make_deterministic

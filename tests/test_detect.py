@@ -18,8 +18,8 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.detect import detect
-from anomaly_lib.detect_files import find_photos, output_stems
+from anomaly_lib.detect.files import find_photos, output_stems
+from anomaly_lib.detect.run import detect
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import load_params
 from anomaly_lib.regions import save_region

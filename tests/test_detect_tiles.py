@@ -10,7 +10,7 @@ from PIL import Image
 from anomaly_lib.cli import main
 from anomaly_lib.data.images import read_rgb
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.detect import LARGEST_DRAWN, _drawn_map, detect
+from anomaly_lib.detect.run import LARGEST_DRAWN, _drawn_map, detect
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.regions import save_region
 from anomaly_lib.tiling import Tiling

@@ -16,8 +16,8 @@ from torch.nn.functional import adaptive_max_pool2d
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem, printable, read_header, read_rgb
-from anomaly_lib.detect_files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
-from anomaly_lib.detect_looks import Look, Looker, Tiled, Whole
+from anomaly_lib.detect.files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
+from anomaly_lib.detect.looks import Look, Looker, Tiled, Whole
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.overlap import label_regions
 from anomaly_lib.methods.checkpoints import TrainedModel
