@@ -202,7 +202,7 @@ def _detect(options: argparse.Namespace) -> int:
 def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
     """Where the wanted model lies, and with how many CPU threads it is to run: other numbers change last bits."""
     from anomaly_lib.params import load_params
-    from anomaly_lib.trained_models import find_model
+    from anomaly_lib.pipeline.trained_models import find_model
 
     pipeline = (options.method, options.category, options.seed, options.profile)
     if options.model:
@@ -227,7 +227,7 @@ def _tiling(options: argparse.Namespace):
 
 
 def _import_official(options: argparse.Namespace) -> int:
-    from anomaly_lib.official_models import import_official
+    from anomaly_lib.methods.official.models import import_official
     from anomaly_lib.reproducibility import make_deterministic
 
     make_deterministic(threads=1)
@@ -240,7 +240,7 @@ def _import_official(options: argparse.Namespace) -> int:
 
 
 def _export_official(options: argparse.Namespace) -> int:
-    from anomaly_lib.official_models import export_official
+    from anomaly_lib.methods.official.models import export_official
 
     for file in export_official(options.model, options.output):
         print(f"wrote {file}")

@@ -22,8 +22,8 @@ from nbformat import NotebookNode
 from anomaly_course.lessons.cells import EXERCISE, SOLUTION, has_tag, is_note, lesson_files
 from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.base.files import replacing
-from anomaly_lib.nbstrip import canonical_source
 from anomaly_lib.params import project_root
+from anomaly_lib.pipeline.nbstrip import canonical_source
 
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)")
 WORDS = {

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.nbstrip import canonical_source
+from anomaly_lib.pipeline.nbstrip import canonical_source
 from anomaly_tools.access.notebooks import check_outputs
 from anomaly_tools.site.slides import slide_page
 from anomaly_tools.site.verify import Page

@@ -133,7 +133,7 @@ def normals():
 def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
     whole = tiny_method()
     history = whole.fit(normals, progress=False)
-    monkeypatch.setattr("anomaly_lib.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     draw, calls = FeatureCache.draw, []
 
     def killed_draw(cache, *arguments):

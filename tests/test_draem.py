@@ -222,7 +222,7 @@ def test_layout_and_precision_hardly_change_a_step(normals, changes, tolerance):
 def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
     whole = tiny_method(steps=6)
     history = whole.fit(normals, progress=False)
-    monkeypatch.setattr("anomaly_lib.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     losses, calls = Method._losses, []
 
     def killed(method, batch):

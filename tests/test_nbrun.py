@@ -9,8 +9,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main
-from anomaly_lib.nbstrip import canonical_source, strip
-from anomaly_lib.nbstrip import main as strip_main
+from anomaly_lib.pipeline.nbstrip import canonical_source, strip
+from anomaly_lib.pipeline.nbstrip import main as strip_main
 
 VOLATILE_CELL = """
 import sys, time, warnings

@@ -20,7 +20,7 @@ from anomaly_lib.methods.dmad.bottleneck import Bottleneck
 from anomaly_lib.methods.dmad.decoder import Decoder
 from anomaly_lib.methods.dmad.offset import OffsetNetwork
 from anomaly_lib.methods.draem.network import DraemNetworks, initialise
-from anomaly_lib.official_models import export_official, import_official
+from anomaly_lib.methods.official.models import export_official, import_official
 from anomaly_lib.registry import METHODS, method_class, params_class
 from anomaly_lib.reporting.demo import DemoImage, frame
 from anomaly_lib.reporting.figures import map_rows, score_histogram

@@ -20,11 +20,11 @@ from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.base import ScoreMaps
 from anomaly_lib.methods.checkpoints import TrainedModel, load_model
 from anomaly_lib.params import Params
+from anomaly_lib.pipeline.trained_models import find_model
 from anomaly_lib.registry import method_class, params_class
 from anomaly_lib.reporting.detection import Extra, telling_extra
 from anomaly_lib.reporting.style import map_scale
 from anomaly_lib.reproducibility import derived_seed
-from anomaly_lib.trained_models import find_model
 
 SMALL = {
     "draem": {"image_size": 64, "reconstructive_width": 16, "discriminative_width": 8, "steps": 200},

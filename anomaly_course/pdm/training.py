@@ -10,8 +10,8 @@ from anomaly_course.pdm.clip import Clip
 from anomaly_course.pdm.losses import prediction_losses
 from anomaly_course.pdm.network import HISTORY, FramePredictor
 from anomaly_lib.methods.dmad.quantise import health
+from anomaly_lib.methods.training import Task, train
 from anomaly_lib.reproducibility import derived_seed, generator
-from anomaly_lib.training import Task, train
 
 FIRST_WINDOWS = 64
 

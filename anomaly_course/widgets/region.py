@@ -1,7 +1,7 @@
 """Region picker: a rectangle or an ellipse round the part, and the JSON that says so.
 
 Two sliders with two handles each and a choice, all of which work with the keyboard. Other outlines are written by hand
-into the file: see ``anomaly_lib.regions``. The static figure is ``region_figure``.
+into the file: see ``anomaly_lib.data.regions``. The static figure is ``region_figure``.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.regions import Polygon, rasterise, region_json, save_region
+from anomaly_lib.data.regions import Polygon, rasterise, region_json, save_region
 from anomaly_lib.reporting.style import CONTOUR_COLOUR, displayable
 
 RECTANGLE, ELLIPSE, HOLE = "rectangle", "ellipse", "all but the rectangle"

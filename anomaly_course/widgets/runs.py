@@ -19,11 +19,11 @@ from anomaly_lib.data import Sample, load_category, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel
 from anomaly_lib.params import Params, project_root
+from anomaly_lib.pipeline.trained_models import STAGE
 from anomaly_lib.registry import method_class
 from anomaly_lib.reporting.results import run_key
 from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import synthesize
-from anomaly_lib.trained_models import STAGE
 
 AS_STORED, MISSES, FALSE_ALARMS = "all images", "worst misses", "worst false alarms"
 ORDERS = (AS_STORED, MISSES, FALSE_ALARMS)

@@ -11,14 +11,14 @@ import numpy as np
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import Listener, progress_told_to
 from anomaly_lib.data import Category, Sample, load_category, split_normals
+from anomaly_lib.data.regions import find_region
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.regions import find_region
+from anomaly_lib.pipeline.trained_models import find_model
 from anomaly_lib.registry import method_class, params_class
 from anomaly_lib.reproducibility import derived_seed
-from anomaly_lib.trained_models import find_model
 
 QUICK_STEPS = 300
 """Of the small DFR: less than a third of the default; its maps are rougher, its thresholds just as honest."""

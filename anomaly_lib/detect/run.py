@@ -97,7 +97,7 @@ def detect(
     """Score a photo, or all of a folder, and write pictures, maps, results.json and results.csv to ``output``.
 
     ``NAME.png`` is the picture; with ``maps``, ``NAME.npy`` is the anomaly map (H, W) float32 in the model's own units,
-    resized bilinearly to the photo's size. ``region`` is a file of ``anomaly_lib.regions``: outside of it maps are 0
+    resized bilinearly to the photo's size. ``region`` is a file of ``data.regions``: outside of it maps are 0
     and nothing counts; the thresholds should have been found within the same region. With ``tiling`` a photo larger
     than a tile is looked at in tiles, whose maps are blended; the model should have been trained on such tiles. A photo
     that cannot be read is skipped and listed. Raises InputError when none can be read, and for an unwritable output.

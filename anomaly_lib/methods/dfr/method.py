@@ -27,8 +27,8 @@ from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size, statistics
 from anomaly_lib.methods.feature_cache import FeatureCache
 from anomaly_lib.methods.location import LocationScale, location_scale
+from anomaly_lib.methods.training import Task, train
 from anomaly_lib.reproducibility import generator
-from anomaly_lib.training import Task, train
 
 IMAGES_AT_ONCE = 8
 LOCATION_IMAGES = 150  # beyond so many, the mean error of a place hardly moves

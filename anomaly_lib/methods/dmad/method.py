@@ -34,8 +34,8 @@ from anomaly_lib.methods.dmad.scoring import (
 )
 from anomaly_lib.methods.dmad.training import make_task
 from anomaly_lib.methods.dmad.warp import combined
+from anomaly_lib.methods.training import train
 from anomaly_lib.reproducibility import generator
-from anomaly_lib.training import train
 
 IMAGES_AT_ONCE = 8
 CALIBRATION_IMAGES = 200

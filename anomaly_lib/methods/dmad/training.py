@@ -11,8 +11,8 @@ from anomaly_lib.methods.dmad.network import PPDM, Pass
 from anomaly_lib.methods.dmad.params import Params
 from anomaly_lib.methods.dmad.quantise import health
 from anomaly_lib.methods.dmad.warp import from_prototype
+from anomaly_lib.methods.training import Task
 from anomaly_lib.reproducibility import generator
-from anomaly_lib.training import Task
 
 BETAS = (0.5, 0.999)  # of AdamW; authors' code
 

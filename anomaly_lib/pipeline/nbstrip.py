@@ -1,7 +1,7 @@
 """Canonical, output-free copies of notebooks: what the pipeline's stages depend on.
 
-    python -m anomaly_lib.nbstrip notebooks build/notebooks    copies, for the pipeline
-    python -m anomaly_lib.nbstrip --in-place notebooks         before a commit
+    python -m anomaly_lib.pipeline.nbstrip notebooks build/notebooks    copies, for the pipeline
+    python -m anomaly_lib.pipeline.nbstrip --in-place notebooks         before a commit
 
 Saving a notebook with outputs changes the file that DVC hashes, but not its canonical copy, so nothing re-runs.
 """
@@ -51,7 +51,7 @@ def strip(source: Path, target: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m anomaly_lib.nbstrip", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m anomaly_lib.pipeline.nbstrip", description=__doc__.split("\n")[0])
     parser.add_argument("source", type=Path, help="folder with notebooks")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("target", type=Path, nargs="?", help="folder for the copies")
