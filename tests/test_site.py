@@ -139,7 +139,8 @@ def test_every_page_and_notebook_is_staged_and_in_the_contents(root, tmp_path):
     for file in [*root.glob("docs/**/*.md"), *root.glob("notebooks/**/[!.]*.ipynb")]:
         assert (tmp_path / "source" / file.relative_to(root)).is_file()
         assert f"\n{file.relative_to(root).with_suffix('')}\n" in home
-    assert "automodule:: anomaly_lib.evaluation.metrics" in (tmp_path / "source/api/evaluation.md").read_text()
+    for page, module in (("evaluation", "anomaly_lib.evaluation.metrics"), ("anomaly_tools", "anomaly_tools.fanout")):
+        assert f"automodule:: {module}" in (tmp_path / f"source/api/{page}.md").read_text()
 
 
 def test_the_folder_of_pictures_is_there_before_any_notebook_was_executed(root, tmp_path):
