@@ -33,33 +33,33 @@ test: data  ## lint and all tests
 
 lab: data  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1  # asks to fetch news
-	$(BIN)/python -m anomaly_lib.numerics $(BIN)/jupyter lab notebooks
+	$(BIN)/python -m anomaly_lib.base.numerics $(BIN)/jupyter lab notebooks
 
 demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
-	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_lib.widgets.serve
+	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_course.widgets.serve
 
 site: data  ## the rendered site in build/site/html; runs each lesson once, 10 minutes the first time
-	$(BIN)/python -m anomaly_lib.site execute
-	$(BIN)/python -m anomaly_lib.site build
+	$(BIN)/python -m anomaly_tools.site execute
+	$(BIN)/python -m anomaly_tools.site build
 
 slides: data  ## the lessons as slides in build/slides
-	$(BIN)/python -m anomaly_lib.site execute
-	$(BIN)/python -m anomaly_lib.site slides
+	$(BIN)/python -m anomaly_tools.site execute
+	$(BIN)/python -m anomaly_tools.site slides
 
 offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, 3.3 GB
-	$(BIN)/python -m anomaly_lib.offline_kit build/offline-kit
+	$(BIN)/python -m anomaly_tools.offline_kit build/offline-kit
 
 course: data  ## the lessons for a course in course/: student copies, and copies with solutions
-	$(BIN)/python -m anomaly_lib.lessons.copies course
+	$(BIN)/python -m anomaly_tools.lesson_copies course
 
 lint: $(READY)  ## what CI checks of style and access
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/python -m anomaly_lib.access
+	$(BIN)/python -m anomaly_tools.access
 
 format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
-	$(BIN)/python -m anomaly_lib.nbstrip --in-place notebooks
-	$(BIN)/python -m anomaly_lib.nbstrip --in-place notebooks/demos
+	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks
+	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks/demos
 
 profiles:  ## copy dvc.yaml to all profiles, after a change of it
 	for folder in profiles/*/; do cp dvc.yaml $$folder; done

@@ -1,6 +1,6 @@
 """A reproducible research suite for surface anomaly detection: DRAEM, DFR and DMAD."""
 
-from anomaly_lib import numerics
+from anomaly_lib.base import numerics
 
 __version__ = "0.1.0"
 

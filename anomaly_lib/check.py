@@ -8,8 +8,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from anomaly_lib.disk import free_bytes
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.disk import free_bytes
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import load_params, project_root
 
 FREE_GIGABYTES = 2

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anomaly_lib import numerics
+from anomaly_lib.base import numerics
+from anomaly_lib.base.reproducibility import make_deterministic, provenance
 from anomaly_lib.registry import METHODS, method_class, params_class
-from anomaly_lib.reproducibility import make_deterministic, provenance
 
 EXPECTED = Path(__file__).with_name("digests.json")
 Results = Callable[[], list[Tensor]]

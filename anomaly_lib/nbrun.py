@@ -18,11 +18,11 @@ from pathlib import Path
 
 import yaml
 
-from anomaly_lib import numerics
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
+from anomaly_lib.base import numerics
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
+from anomaly_lib.base.progress import PROGRESS_FILE
 from anomaly_lib.params import load_params
-from anomaly_lib.progress import PROGRESS_FILE
 
 # Forced, not defaulted: a variable in the caller's shell must not change the bytes.
 ENVIRONMENT = {

@@ -7,7 +7,7 @@ A method is a package under ``anomaly_lib/methods`` with two modules: ``params``
 import difflib
 from importlib import import_module
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 
 METHODS = {
     "draem": "anomaly_lib.methods.draem",

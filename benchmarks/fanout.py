@@ -67,7 +67,7 @@ def kill_trainer(main: psutil.Process) -> bool:
                 or "nbrun" not in process.cmdline()[2]
             ):
                 continue
-            guard = next(parent for parent in process.parents() if "anomaly_lib.cluster.guard" in parent.cmdline())
+            guard = next(parent for parent in process.parents() if "anomaly_tools.cluster.guard" in parent.cmdline())
             print(f"killing worker {guard.ppid()}, which runs: {' '.join(process.cmdline()[2:5])}", flush=True)
             guard.parent().kill()
             return True

@@ -4,7 +4,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 
-from anomaly_lib.errors import exit_code
+from anomaly_lib.base.errors import exit_code
 
 
 def spread(values: Sequence[float | None], digits: int = 3) -> str:

@@ -11,10 +11,10 @@ import time
 from dataclasses import replace
 from functools import cache, partial
 
-from anomaly_lib.pdm.clip import ClipSet, clip_set
-from anomaly_lib.pdm.score import WEIGHTS, clip_terms, frame_auroc, frame_differences, scored
-from anomaly_lib.pdm.training import PLAIN, Settings, fit
-from anomaly_lib.reproducibility import make_deterministic
+from anomaly_course.pdm.clip import ClipSet, clip_set
+from anomaly_course.pdm.score import WEIGHTS, clip_terms, frame_auroc, frame_differences, scored
+from anomaly_course.pdm.training import PLAIN, Settings, fit
+from anomaly_lib.base.reproducibility import make_deterministic
 
 VARIANTS = {
     "": {},

@@ -19,14 +19,14 @@ import torch
 from harness import run, spread
 
 from anomaly_lib.alignment import align_category, load_valid_areas, move_category
+from anomaly_lib.base.disk import bytes_in
+from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import Category, load_category, split_normals
+from anomaly_lib.data.regions import load_region, save_region
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.disk import bytes_in
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params
-from anomaly_lib.regions import load_region, save_region
-from anomaly_lib.reproducibility import derived_seed, make_deterministic
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro_030")
 SIGMAS = (0.0, 2.0, 4.0)

@@ -22,6 +22,8 @@ from harness import run
 from PIL import Image
 
 from anomaly_lib.alignment.copying import write_png
+from anomaly_lib.base.progress import progress_bar
+from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
@@ -30,9 +32,7 @@ from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.params import Thresholds
-from anomaly_lib.progress import progress_bar
 from anomaly_lib.reporting.style import save_figure
-from anomaly_lib.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.tiling import Tiling, tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
 

@@ -5,7 +5,8 @@ import re
 
 from sphinx.util import logging
 
-from anomaly_lib.site.mathml import mathml
+from anomaly_tools import PACKAGES
+from anomaly_tools.site.mathml import mathml
 
 project = "Surface anomaly detection"
 author = "the authors of this repository"
@@ -69,7 +70,7 @@ def _block(block: str) -> str:
 def _foreign(app, what, name, thing, skip: bool, options) -> bool | None:
     """Leave out what a module imports from other packages and some tools take for its own."""
     origin = getattr(inspect.unwrap(thing) if callable(thing) else thing, "__module__", None) or "anomaly_lib"
-    return True if not origin.startswith("anomaly_lib") and what == "module" and callable(thing) else None
+    return True if origin.partition(".")[0] not in PACKAGES and what == "module" and callable(thing) else None
 
 
 def setup(app) -> None:

@@ -184,7 +184,7 @@ def jupyterlab(tmp_path_factory) -> Iterator[Server]:
 def voila(tmp_path_factory) -> Iterator[Server]:
     """The demos as ``make demo`` serves them."""
     home, port = tmp_path_factory.mktemp("voila"), free_port()
-    command = [sys.executable, "-m", "anomaly_lib.widgets.serve", "--no-browser", f"--port={port}"]
+    command = [sys.executable, "-m", "anomaly_course.widgets.serve", "--no-browser", f"--port={port}"]
     with serving(command, home, f"http://127.0.0.1:{port}", "/voila/static/voila.js") as url:
         yield Server(url)
 

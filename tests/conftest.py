@@ -36,7 +36,7 @@ TINY_SETTINGS = {
 
 
 def pytest_configure():
-    assert anomaly_lib.numerics.late() is None, anomaly_lib.numerics.late()
+    assert anomaly_lib.base.numerics.late() is None, anomaly_lib.base.numerics.late()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 import yaml
 
-from anomaly_lib.access.notebooks import check_outputs
-from anomaly_lib.errors import InputError
-from anomaly_lib.nbstrip import canonical_source
-from anomaly_lib.site.slides import slide_page
-from anomaly_lib.site.verify import Page
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.pipeline.nbstrip import canonical_source
+from anomaly_tools.access.notebooks import check_outputs
+from anomaly_tools.site.slides import slide_page
+from anomaly_tools.site.verify import Page
 from tests.conftest import GOLDEN
 
 # A small DVC pipeline: first, then left and right, then last. The fixture `repository` holds it.

@@ -6,12 +6,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from anomaly_lib.access.__main__ import findings
-from anomaly_lib.access.colours import check_code, check_style_sheet, constants, contrast
-from anomaly_lib.access.finding import KNOWN
-from anomaly_lib.access.markdown import check_page
-from anomaly_lib.access.notebooks import check_notebook, check_outputs
 from anomaly_lib.reporting.display import image_element
+from anomaly_tools.access.__main__ import findings
+from anomaly_tools.access.colours import check_code, check_style_sheet, constants, contrast
+from anomaly_tools.access.finding import KNOWN
+from anomaly_tools.access.markdown import check_page
+from anomaly_tools.access.notebooks import check_notebook, check_outputs
 
 FILE = Path("x")
 TITLED = "# Title\n\n"

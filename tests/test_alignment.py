@@ -17,11 +17,11 @@ from anomaly_lib.alignment import (
     warp_mask,
 )
 from anomaly_lib.alignment.folder import choose_reference
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data.folder import load_category
 from anomaly_lib.data.images import read_mask, read_rgb
-from anomaly_lib.data.sample import render
-from anomaly_lib.errors import InputError
+from anomaly_tools.sample import render
 
 SIDE = 128
 

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.backbones import BACKBONES, Backbone
 
 PRETRAINED_MEAN = 4.9255

@@ -1,13 +1,14 @@
 """The commands: help, exit codes, and one line for bad input."""
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
 from anomaly_lib import check
-from anomaly_lib.cli import main
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.cli import TOOLS, main
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,21 @@ def test_check_prints_failures_with_their_remedy_and_goes_on(monkeypatch, capsys
 
 
 def test_looking_at_data_does_not_wait_for_torch(tiny_data):
-    run = "import sys; from anomaly_lib.cli import main; main(['data', 'validate', sys.argv[1]])"
+    run = "import sys; from anomaly_lib.cli import TOOLS, main; main(['data', 'validate', sys.argv[1]])"
     program = f"{run}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program, str(tiny_data)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_command_of_a_package_that_is_not_installed_is_refused_in_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(TOOLS, "fanout", "no_such_package.fanout")
+    assert main(["fanout"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: 'fanout' is part of no_such_package, which is not installed; run 'make env'\n"
+    )
+
+
+@pytest.mark.parametrize("module", TOOLS.values())
+def test_every_command_of_another_package_is_there(module):
+    assert callable(importlib.import_module(module).run)

@@ -15,11 +15,11 @@ import psutil
 import pytest
 import yaml
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
-from anomaly_lib.cluster.guard import run_guarded
-from anomaly_lib.cluster.identity import Identity, difference
-from anomaly_lib.errors import InputError
-from anomaly_lib.fanout import fanout
+from anomaly_tools.cluster.guard import run_guarded
+from anomaly_tools.cluster.identity import Identity, difference
+from anomaly_tools.fanout import fanout
 from tests.helpers import STAGES, write_stages
 
 # Waits to be killed the first time; says where it runs.
@@ -99,7 +99,7 @@ def test_what_a_killed_process_has_started_ends_with_it(tmp_path):
     """Also what has left its process group, as a notebook's kernel does."""
     log = tmp_path / "log"
     command = ["sh", "-c", "setsid sleep 101 & echo $! $$; wait; echo survived"]
-    code = "from pathlib import Path; import os; from anomaly_lib.cluster.guard import run_guarded; "
+    code = "from pathlib import Path; import os; from anomaly_tools.cluster.guard import run_guarded; "
     code += f"run_guarded([{command!r}, ['echo', 'second']], Path({str(log)!r}), dict(os.environ), Path('.'))"
     caller = subprocess.Popen([sys.executable, "-c", code])
     wait_for(lambda: log.is_file() and len(log.read_text().split()) == 2)
@@ -174,7 +174,7 @@ def test_other_commits_and_packages_are_named():
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(repository, monkeypatch):
-    monkeypatch.setattr("anomaly_lib.cluster.pool.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("anomaly_tools.cluster.pool.CONNECT_SECONDS", 1)
     with pytest.raises(InputError, match=r"tcp://127.0.0.1:9: no Dask scheduler answers"):
         fanout(scheduler="tcp://127.0.0.1:9")
 

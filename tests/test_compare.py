@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
+from anomaly_lib.base.numerics import processor
 from anomaly_lib.cli import main
-from anomaly_lib.numerics import processor
 
 HEADER = "method,category,seed,image_auroc,pixel_auroc,data_hash,params_hash,model_digest\n"
 ROOT_RUNS = HEADER + "dfr,nut,0,0.9,0.8123456,aa,bb,cc\ndfr,wood,0,0.95,,aa,bb,dd\n"

@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from anomaly_lib.widgets.picture import WIDGET_VIEW
+from anomaly_course.widgets.picture import WIDGET_VIEW
 from tests.helpers import assert_stripped
 
 NAMES = ["deformation", "gallery", "layers", "paint", "region", "start", "synthesis", "threshold"]

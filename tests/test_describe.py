@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.describe import describe, to_markdown
-from anomaly_lib.errors import InputError
 
 
 def save(pixels: np.ndarray, path: Path, **options) -> None:

@@ -14,19 +14,19 @@ import pytest
 import yaml
 from PIL import Image
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category
+from anomaly_lib.data.regions import save_region
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.detect import detect
-from anomaly_lib.detect_files import find_photos, output_stems
-from anomaly_lib.errors import InputError
+from anomaly_lib.detect.files import find_photos, output_stems
+from anomaly_lib.detect.run import detect
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import load_params
-from anomaly_lib.regions import save_region
+from anomaly_lib.pipeline.trained_models import find_model
 from anomaly_lib.registry import METHODS, method_class, params_class
 from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
 from anomaly_lib.reporting.style import MAP_LIMITS, decide, decision_words, map_scale
-from anomaly_lib.trained_models import find_model
 from tests.conftest import TINY_SETTINGS
 
 THRESHOLDS = {"image": 5.0, "pixel": 4.0, "pixel_median": 1.0}

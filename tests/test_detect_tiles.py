@@ -9,10 +9,10 @@ from PIL import Image
 
 from anomaly_lib.cli import main
 from anomaly_lib.data.images import read_rgb
+from anomaly_lib.data.regions import save_region
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.detect import LARGEST_DRAWN, _drawn_map, detect
+from anomaly_lib.detect.run import LARGEST_DRAWN, _drawn_map, detect
 from anomaly_lib.methods.checkpoints import load_model, save_model
-from anomaly_lib.regions import save_region
 from anomaly_lib.tiling import Tiling
 from anomaly_lib.tiling.scoring import resized, score_in_tiles, tile_images
 

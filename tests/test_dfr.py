@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.dfr.features import pooling_matrix
 from anomaly_lib.methods.dfr.method import Method, smoothed
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
@@ -13,7 +14,6 @@ from anomaly_lib.methods.dfr.space import fit_space, latent_size, statistics
 from anomaly_lib.methods.feature_cache import FeatureCache
 from anomaly_lib.methods.location import location_scale
 from anomaly_lib.methods.official import load_dfr
-from anomaly_lib.reproducibility import generator
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import assert_refused_in_one_line, golden_state
 
@@ -133,7 +133,7 @@ def normals():
 def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
     whole = tiny_method()
     history = whole.fit(normals, progress=False)
-    monkeypatch.setattr("anomaly_lib.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     draw, calls = FeatureCache.draw, []
 
     def killed_draw(cache, *arguments):

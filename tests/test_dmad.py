@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from anomaly_lib import numerics
-from anomaly_lib.errors import InputError
+from anomaly_lib.base import numerics
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.backbones import pyramid_layers
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.methods.dmad.bottleneck import Bottleneck, QuantisedBottleneck
@@ -29,9 +30,8 @@ from anomaly_lib.methods.dmad.quantise import VectorQuantiser, health
 from anomaly_lib.methods.dmad.scoring import Calibration, deformation_map, over_range, smoothed
 from anomaly_lib.methods.dmad.warp import Fields, combined, from_prototype, length, resized, sample, to_prototype
 from anomaly_lib.methods.official.dmad import import_dmad, load_dmad
+from anomaly_lib.methods.training import train
 from anomaly_lib.reporting.deformation import quiver_figure, warp_frames
-from anomaly_lib.reproducibility import generator
-from anomaly_lib.training import train
 from tests.conftest import GOLDEN, TINY_SETTINGS
 from tests.helpers import assert_refused_in_one_line, golden_state
 
@@ -347,7 +347,7 @@ def test_the_loss_curve_of_twenty_steps_stays_what_it_was(normals):
 def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
     changes = {"revive_after": 2, "undeformed_share": 0.5}
     whole = trained(normals, **changes)
-    monkeypatch.setattr("anomaly_lib.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     calls = []
 
     def killed(*arguments, **keywords):

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from kornia.losses import focal_loss as kornia_focal_loss
 
-from anomaly_lib import numerics
-from anomaly_lib.errors import InputError
+from anomaly_lib.base import numerics
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.draem import method as draem_method
 from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
 from anomaly_lib.methods.draem.method import Method
@@ -15,7 +16,6 @@ from anomaly_lib.methods.draem.network import DiscriminativeNetwork, DraemNetwor
 from anomaly_lib.methods.draem.params import Params
 from anomaly_lib.methods.official.draem import export_draem, import_draem, load_draem
 from anomaly_lib.params import parse_params
-from anomaly_lib.reproducibility import generator
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import golden_state
 
@@ -223,7 +223,7 @@ def test_layout_and_precision_hardly_change_a_step(normals, changes, tolerance):
 def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
     whole = tiny_method(steps=6)
     history = whole.fit(normals, progress=False)
-    monkeypatch.setattr("anomaly_lib.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     losses, calls = Method._losses, []
 
     def killed(method, batch):

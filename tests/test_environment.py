@@ -8,6 +8,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from anomaly_tools import PACKAGES
+
 REQUIRED = [
     "torch",
     "timm",
@@ -102,7 +104,7 @@ def test_the_required_packages_are_there(wanted):
 
 
 def test_every_dependency_is_used(root, wanted):
-    files = [*root.glob("anomaly_lib/**/*.py"), *root.glob("tests/*.py"), *root.glob("notebooks/*.ipynb")]
+    files = [*root.glob("anomaly_*/**/*.py"), *root.glob("tests/*.py"), *root.glob("notebooks/*.ipynb")]
     text = "\n".join(file.read_text() for file in files)
     for name in set(wanted) - PROGRAMS:
         module = IMPORT_NAMES.get(name, name)
@@ -114,12 +116,12 @@ def test_no_requirement_is_missing(root, wanted):
     import sys
 
     modules = set()
-    for file in root.glob("anomaly_lib/**/*.py"):
+    for file in root.glob("anomaly_*/**/*.py"):
         modules |= set(re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.MULTILINE))
     known = {IMPORT_NAMES.get(name, name) for name in wanted}
     # IPython comes with ipykernel, jupyter_client with jupyterlab, traitlets with both
     # docutils comes with sphinx, nbconvert with jupyterlab
-    allowed = known | set(sys.stdlib_module_names) | {"anomaly_lib", "IPython", "jupyter_client", "traitlets"}
+    allowed = known | set(sys.stdlib_module_names) | {*PACKAGES, "IPython", "jupyter_client", "traitlets"}
     allowed |= {"docutils", "nbconvert"}
     assert modules <= allowed
 

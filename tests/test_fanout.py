@@ -6,8 +6,8 @@ import sys
 import pytest
 import yaml
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.fanout import Board, drop_torn_lock, fanout, pipeline_file, stale_stages
+from anomaly_lib.base.errors import InputError
+from anomaly_tools.fanout import Board, drop_torn_lock, fanout, pipeline_file, stale_stages
 from tests.helpers import STAGES, write_stages
 
 

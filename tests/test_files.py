@@ -2,7 +2,7 @@
 
 import pytest
 
-from anomaly_lib.files import replacing
+from anomaly_lib.base.files import replacing
 
 
 class Interrupted(BaseException):

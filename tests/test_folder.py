@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import list_categories, load_category
 from anomaly_lib.data.folder import scan_category
+from anomaly_lib.data.hash import data_hash
 from anomaly_lib.data.validate import validate
-from anomaly_lib.data_hash import data_hash
-from anomaly_lib.errors import InputError
 
 NUT = (
     "nut/train/good/0.png",

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import images
 from anomaly_lib.data.images import Problem, is_image_name, printable, read_header, read_mask, read_rgb
-from anomaly_lib.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 READERS = pytest.mark.parametrize("read", [read_rgb, read_mask, read_header])

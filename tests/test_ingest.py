@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category, read_mask
 from anomaly_lib.data.folder import UNCERTAIN
 from anomaly_lib.data.validate import validate
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest import Request, command, ingest
 from anomaly_lib.ingest.elpv import package_folder, plan_elpv
 from anomaly_lib.ingest.layouts import LAYOUTS as ADAPTERS

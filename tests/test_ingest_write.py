@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.ingest import Request, ingest, write
 from anomaly_lib.ingest.sources import fingerprint
 from tests import layouts

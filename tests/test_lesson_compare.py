@@ -7,11 +7,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from anomaly_course.lessons import compare as lesson
+from anomaly_course.lessons import compare_checks as checks
+from anomaly_course.lessons import compare_figures as figures
+from anomaly_course.lessons import start
 from anomaly_lib.evaluation import image_auroc
-from anomaly_lib.lessons import compare as lesson
-from anomaly_lib.lessons import compare_checks as checks
-from anomaly_lib.lessons import compare_figures as figures
-from anomaly_lib.lessons import start
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import load_params
 from anomaly_lib.reporting.detection import Extra

@@ -6,9 +6,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.lessons.contents import contents, entry
-from anomaly_lib.lessons.copies import LESSONS, exercises, main, solution_copy, student_copy, write_copies
+from anomaly_course.lessons.cells import LESSONS
+from anomaly_course.lessons.contents import contents, entry
+from anomaly_lib.base.errors import InputError
+from anomaly_tools.lesson_copies import exercises, main, solution_copy, student_copy, write_copies
 
 FIRST = "# Squares\n\nYou will square [numbers](https://example.org), such as 2.5, by hand.\n\nAbout 3 minutes."
 NOTE = "<details><summary>Solution of exercise 1</summary>\n\nBelow.\n\n</details>"

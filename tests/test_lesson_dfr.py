@@ -6,15 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from anomaly_lib.lessons import dfr as lesson
-from anomaly_lib.lessons import dfr_checks as checks
-from anomaly_lib.lessons import dfr_figures as figures
+from anomaly_course.lessons import dfr as lesson
+from anomaly_course.lessons import dfr_checks as checks
+from anomaly_course.lessons import dfr_figures as figures
+from anomaly_course.widgets.receptive import field_size
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.backbones import Backbone
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import Params
-from anomaly_lib.reproducibility import generator
-from anomaly_lib.widgets.receptive import field_size
 from tests.helpers import assert_a_check_tells_right_from_wrong
 
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from anomaly_lib.lessons import dmad as checks
-from anomaly_lib.lessons.dmad_figures import (
+from anomaly_course.lessons import dmad as checks
+from anomaly_course.lessons.dmad_figures import (
     bend_curves,
     codes_in_a_plane,
     field_views,

@@ -8,13 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from anomaly_lib.lessons import draem as exercises
-from anomaly_lib.lessons import draem_figures as figures
-from anomaly_lib.lessons import ladder
+from anomaly_course.lessons import draem as exercises
+from anomaly_course.lessons import draem_figures as figures
+from anomaly_course.lessons import ladder
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.draem.method import Method
 from anomaly_lib.methods.draem.params import Params
 from anomaly_lib.reporting.display import show
-from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import synthesize
 from tests.helpers import assert_a_check_tells_right_from_wrong
 

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from scipy.stats import norm, rankdata
 
+from anomaly_course.lessons import metrics as lesson
+from anomaly_course.lessons import metrics_checks as checks
+from anomaly_course.lessons import metrics_figures as figures
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.tensors import load_masks
 from anomaly_lib.evaluation import aupro, f1_at, f1_max, image_auroc, pixel_auroc, quantile_threshold
-from anomaly_lib.lessons import metrics as lesson
-from anomaly_lib.lessons import metrics_checks as checks
-from anomaly_lib.lessons import metrics_figures as figures
 from anomaly_lib.reporting.style import map_scale
 
 LIMIT = 0.3

@@ -8,8 +8,9 @@ import sys
 import nbformat
 import pytest
 
-from anomaly_lib.lessons.contents import entry
-from anomaly_lib.lessons.copies import EXERCISE, SOLUTION, exercises, has_tag, is_note, solution_copy, student_copy
+from anomaly_course.lessons.cells import EXERCISE, SOLUTION, has_tag, is_note
+from anomaly_course.lessons.contents import entry
+from anomaly_tools.lesson_copies import exercises, solution_copy, student_copy
 from tests.helpers import assert_reads_without_a_kernel, assert_stripped
 
 NAMES = ["00_start_here", "10_draem", "20_dfr", "30_dmad", "31_pdm_video", "40_metrics", "50_compare"]

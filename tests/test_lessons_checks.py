@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anomaly_lib.lessons.checks import check
+from anomaly_course.lessons.checks import check
 
 CASES = [((2.0,), 4.0), ((torch.tensor([1.0, 3.0]),), torch.tensor([1.0, 9.0]))]
 

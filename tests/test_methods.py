@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation import image_auroc
 from anomaly_lib.methods.base import METHODS
 from anomaly_lib.methods.checkpoints import load_model, save_model

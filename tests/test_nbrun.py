@@ -9,8 +9,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main
-from anomaly_lib.nbstrip import canonical_source, strip
-from anomaly_lib.nbstrip import main as strip_main
+from anomaly_lib.pipeline.nbstrip import canonical_source, strip
+from anomaly_lib.pipeline.nbstrip import main as strip_main
 
 VOLATILE_CELL = """
 import sys, time, warnings
@@ -51,13 +51,15 @@ def test_two_runs_give_the_same_bytes_and_parameters_arrive(workplace, tmp_path)
 
 
 def test_progress_bars_stay_out_of_the_notebook(workplace, tmp_path):
-    bar = "from anomaly_lib.progress import progress_bar\nfor _ in progress_bar(range(3), description='bar'):\n    pass"
+    loop = "for _ in progress_bar(range(3), description='bar'):\n    pass"
+    bar = f"from anomaly_lib.base.progress import progress_bar\n{loop}"
     assert main([workplace(bar), "out.ipynb"]) == 0
     assert "bar:" not in (tmp_path / "out.ipynb").read_text()
 
 
 def test_bad_input_is_one_line_and_exit_code_2(workplace, tmp_path, capsys):
-    source = workplace("from anomaly_lib.errors import InputError\nraise InputError('photo.png: torn; copy it again')")
+    error = "raise InputError('photo.png: torn; copy it again')"
+    source = workplace(f"from anomaly_lib.base.errors import InputError\n{error}")
     assert main([source, "out.ipynb"]) == 2
     assert capsys.readouterr().err.splitlines() == ["error: photo.png: torn; copy it again"]
     assert not (tmp_path / "out.ipynb").exists()

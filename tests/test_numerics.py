@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from anomaly_lib import digest, numerics
-from anomaly_lib.errors import InputError
+from anomaly_lib import digest
+from anomaly_lib.base import numerics
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.draem.method import Method as Draem
 from anomaly_lib.registry import params_class
 
@@ -58,7 +59,7 @@ def test_importing_the_library_first_sets_the_variables_and_a_shell_cannot_chang
 
 
 def test_native_leaves_the_processor_alone_also_below_a_portable_process():
-    code = "import anomaly_lib, os; print([n for n in anomaly_lib.numerics.PORTABLE if n in os.environ])"
+    code = "import anomaly_lib, os; print([n for n in anomaly_lib.base.numerics.PORTABLE if n in os.environ])"
     assert in_new_process(code, ANOMALY_NUMERICS="native").stdout == "[]\n"
     assert in_new_process(code, ANOMALY_NUMERICS="native", **numerics.PORTABLE).stdout == "[]\n"
 
@@ -75,7 +76,7 @@ def test_torch_loaded_too_early_is_said_with_the_remedy():
     code = """
 import torch, numpy
 torch.rand(3).exp()  # now torch has chosen
-from anomaly_lib.reproducibility import make_deterministic
+from anomaly_lib.base.reproducibility import make_deterministic
 make_deterministic(1)
 """
     warned = in_new_process(code).stderr
@@ -85,7 +86,7 @@ make_deterministic(1)
 
 def test_a_command_runs_with_the_variables():
     done = subprocess.run(
-        [sys.executable, "-m", "anomaly_lib.numerics", "env"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "anomaly_lib.base.numerics", "env"], capture_output=True, text=True, check=True
     )
     assert "ANOMALY_NUMERICS=portable" in done.stdout.splitlines()
 

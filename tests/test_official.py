@@ -8,10 +8,10 @@ import pytest
 import timm
 import torch
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.methods import backbones, official
 from anomaly_lib.methods.checkpoints import load_model, save_model
@@ -20,7 +20,7 @@ from anomaly_lib.methods.dmad.bottleneck import Bottleneck
 from anomaly_lib.methods.dmad.decoder import Decoder
 from anomaly_lib.methods.dmad.offset import OffsetNetwork
 from anomaly_lib.methods.draem.network import DraemNetworks, initialise
-from anomaly_lib.official_models import export_official, import_official
+from anomaly_lib.methods.official.models import export_official, import_official
 from anomaly_lib.registry import METHODS, method_class, params_class
 from anomaly_lib.reporting.demo import DemoImage, frame
 from anomaly_lib.reporting.figures import map_rows, score_histogram

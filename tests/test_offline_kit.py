@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.offline_kit import SCRIPT, _has, lock_entries, make_kit
+from anomaly_lib.base.errors import InputError
+from anomaly_tools.offline_kit import SCRIPT, _has, lock_entries, make_kit
 
 LOCK = """# made by uv
 one-thing==1.0 \\

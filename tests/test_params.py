@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import load_params, params_hash, parse_params, project_root
 
 PROFILES = ["params.yaml", *(f"profiles/{name}/params.yaml" for name in ("smoke", "thorough", "paper"))]

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from anomaly_lib.lessons.pdm import check_robust_mean, check_shifted
-from anomaly_lib.pdm.clip import FRAMES, KINDS, NOISE, SIZE, Clip, background, make_clips
-from anomaly_lib.pdm.figure import flow_colours, moment_figure, panels, player
-from anomaly_lib.pdm.losses import gradient_error, gradient_loss, prediction_losses
-from anomaly_lib.pdm.movie import movie_frames, save_movie
-from anomaly_lib.pdm.network import HISTORY, FramePredictor, Prediction
-from anomaly_lib.pdm.score import (
+from anomaly_course.lessons.pdm import check_robust_mean, check_shifted
+from anomaly_course.pdm.clip import FRAMES, KINDS, NOISE, SIZE, Clip, background, make_clips
+from anomaly_course.pdm.figure import flow_colours, moment_figure, panels, player
+from anomaly_course.pdm.losses import gradient_error, gradient_loss, prediction_losses
+from anomaly_course.pdm.movie import movie_frames, save_movie
+from anomaly_course.pdm.network import HISTORY, FramePredictor, Prediction
+from anomaly_course.pdm.score import (
     WEIGHTS,
     NormalRange,
     clip_maps,
@@ -25,8 +25,8 @@ from anomaly_lib.pdm.score import (
     normal_ranges,
     robust_average,
 )
-from anomaly_lib.pdm.training import PLAIN, Settings, fit, windows
-from anomaly_lib.reproducibility import generator
+from anomaly_course.pdm.training import PLAIN, Settings, fit, windows
+from anomaly_lib.base.reproducibility import generator
 
 TINY = {"steps": 12, "batch": 4, "codes": 16}
 

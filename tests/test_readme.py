@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.readme import with_blocks
+from anomaly_lib.base.errors import InputError
+from anomaly_tools.readme import with_blocks
 
 
 def test_the_generated_blocks_are_current(root):
     text = (root / "README.md").read_text()
-    assert text == with_blocks(text, root), "run python -m anomaly_lib.readme"
+    assert text == with_blocks(text, root), "run python -m anomaly_tools.readme"
 
 
 def test_a_lost_marker_is_named(root):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.layouts import LAYOUTS
 from anomaly_lib.ingest.ready import require_data
 from anomaly_lib.params import load_params

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.regions import load_region, rasterise, read_polygons, read_region, save_region
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.data.regions import load_region, rasterise, read_polygons, read_region, save_region
 
 WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
 LEFT_HALF = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]

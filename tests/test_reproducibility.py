@@ -2,7 +2,7 @@
 
 import torch
 
-from anomaly_lib.reproducibility import derived_seed, generator, make_deterministic, provenance
+from anomaly_lib.base.reproducibility import derived_seed, generator, make_deterministic, provenance
 
 
 def test_a_purpose_has_its_own_stream():

@@ -15,9 +15,9 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from anomaly_lib.data import sample
-from anomaly_lib.data.sample import CATEGORIES, GOOD, TEXTURES, Item, write
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_tools import sample
+from anomaly_tools.sample import CATEGORIES, GOOD, TEXTURES, Item, write
 
 DEFECTS = [(category, defect) for category, defects in CATEGORIES.items() for defect in defects]
 FEW = [
@@ -32,7 +32,7 @@ FEW = [
 PLAIN_PROGRAM = f"""
 import hashlib
 import numpy as np
-from anomaly_lib.data.sample import Item, encode
+from anomaly_tools.sample import Item, encode
 content = b"".join(content for item in {FEW} for content in encode(item).values())
 print(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []), hashlib.sha256(content).hexdigest())
 """

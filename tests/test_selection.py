@@ -5,16 +5,16 @@ import shutil
 import pytest
 import torch
 
-from anomaly_lib.cross_fit import cross_fitted
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
+from anomaly_lib.data.hash import data_hash
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.data_hash import data_hash
-from anomaly_lib.errors import InputError
 from anomaly_lib.evaluation.calibration import calibrate
 from anomaly_lib.methods.base import method_class
 from anomaly_lib.params import Selection, Thresholds
+from anomaly_lib.protocols.cross_fit import cross_fitted
+from anomaly_lib.protocols.selection import CRITERIA, selection_metrics
 from anomaly_lib.registry import params_class
-from anomaly_lib.selection import CRITERIA, selection_metrics
 from tests.conftest import TINY_SETTINGS
 
 SETTINGS = TINY_SETTINGS["dfr"] | {"steps": 20}

@@ -6,17 +6,17 @@ import shutil
 import nbformat
 import pytest
 
-from anomaly_lib.errors import InputError
+from anomaly_course.widgets.perlin import perlin_studio
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.reporting.display import image_element
 from anomaly_lib.reporting.results import read_csv
-from anomaly_lib.site.execute import execute_all
-from anomaly_lib.site.mathml import FORMULA, formulas_apart, mathml
-from anomaly_lib.site.notebooks import NO_KERNEL, WIDGET, readable, with_note_if_not_executed
-from anomaly_lib.site.pictures import derived_alt
-from anomaly_lib.site.slides import slide_page
-from anomaly_lib.site.stage import PICTURES, stage
-from anomaly_lib.site.verify import Page, external_links, verify
-from anomaly_lib.widgets.perlin import perlin_studio
+from anomaly_tools.site.execute import execute_all
+from anomaly_tools.site.mathml import FORMULA, formulas_apart, mathml
+from anomaly_tools.site.notebooks import NO_KERNEL, WIDGET, readable, with_note_if_not_executed
+from anomaly_tools.site.pictures import derived_alt
+from anomaly_tools.site.slides import slide_page
+from anomaly_tools.site.stage import PICTURES, stage
+from anomaly_tools.site.verify import Page, external_links, verify
 
 PNG = "iVBORw0KGgo="
 
@@ -139,7 +139,8 @@ def test_every_page_and_notebook_is_staged_and_in_the_contents(root, tmp_path):
     for file in [*root.glob("docs/**/*.md"), *root.glob("notebooks/**/[!.]*.ipynb")]:
         assert (tmp_path / "source" / file.relative_to(root)).is_file()
         assert f"\n{file.relative_to(root).with_suffix('')}\n" in home
-    assert "automodule:: anomaly_lib.evaluation.metrics" in (tmp_path / "source/api/evaluation.md").read_text()
+    for page, module in (("evaluation", "anomaly_lib.evaluation.metrics"), ("anomaly_tools", "anomaly_tools.fanout")):
+        assert f"automodule:: {module}" in (tmp_path / f"source/api/{page}.md").read_text()
 
 
 def test_the_folder_of_pictures_is_there_before_any_notebook_was_executed(root, tmp_path):
@@ -189,7 +190,7 @@ def test_lessons_are_not_executed_twice(root, tmp_path, monkeypatch, capsys):
     (root_copy / "params.yaml").write_text("a: 1")
     for name in ("notebooks/lessons/10.ipynb", "notebooks/07_detect.ipynb", "anomaly_lib/x.py"):
         (root_copy / name).write_text("")
-    monkeypatch.setattr("anomaly_lib.site.execute.subprocess.run", run)
+    monkeypatch.setattr("anomaly_tools.site.execute.subprocess.run", run)
     execute_all(root_copy)
     execute_all(root_copy)
     assert runs == ["notebooks/lessons/10.ipynb"]  # and 07_detect is left out: no model

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, split_normals
-from anomaly_lib.errors import InputError
 
 
 def normals(count: int, folder: str = "data/nut/train/good") -> list[Sample]:

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 import yaml
 
-from anomaly_lib.data.sample import encode, plan
+from anomaly_tools.sample import encode, plan
 
 STORE = "dvcstore/files/md5"
 

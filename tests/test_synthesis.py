@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import SyntheticBatches, load_textures, mask_coverage, synthesize
 
 SIZE = 64

@@ -9,8 +9,8 @@ import torch
 from kornia.color import hsv_to_rgb, rgb_to_hsv
 from PIL import Image, ImageEnhance, ImageOps
 
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis.draws import draw
 from anomaly_lib.synthesis.operations import (
     OPERATIONS,

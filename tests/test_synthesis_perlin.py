@@ -8,8 +8,8 @@ import torch
 from kornia.geometry.transform import rotate as kornia_rotate
 from scipy.stats import ks_2samp
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.reproducibility import generator
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.synthesis import perlin_noise
 from anomaly_lib.synthesis.perlin import fade, random_cells
 from anomaly_lib.synthesis.rotation import rotate

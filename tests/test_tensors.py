@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.errors import InputError
 
 
 def save(pixels: np.ndarray, path: Path) -> Path:

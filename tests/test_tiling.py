@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data.folder import load_category
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.validate import validate
-from anomaly_lib.errors import InputError
 from anomaly_lib.tiling import BlendedMap, Tiling, axis_weights, tile_category
 
 SIZES = [(16, 16), (16, 500), (333, 17), (97, 201), (640, 480), (5, 7), (1, 300), (65, 64)]

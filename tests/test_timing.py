@@ -6,15 +6,15 @@ import time
 import pytest
 import yaml
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.methods.base import method_class
 from anomaly_lib.methods.checkpoints import save_model
 from anomaly_lib.params import load_params, parse_params
 from anomaly_lib.registry import params_class
 from anomaly_lib.timing import stopwatch
-from anomaly_lib.timing.table import write_times
+from anomaly_tools.times import write_times
 from tests.conftest import TINY_SETTINGS
 
 

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from anomaly_lib import training
-from anomaly_lib.errors import InputError
-from anomaly_lib.training import Task, train
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.methods import training
+from anomaly_lib.methods.training import Task, train
 
 
 class Interrupted(Exception):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.ingest.members import Limits
 from anomaly_lib.ingest.unpack import is_archive, unpack, unpacked_size
 from tests import archives as make

@@ -8,11 +8,11 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 
+from anomaly_course.widgets.browse import browse, sample_figure
+from anomaly_course.widgets.perlin import perlin_figure, perlin_studio
+from anomaly_course.widgets.picture import WIDGET_VIEW, picture_with_controls
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
-from anomaly_lib.errors import InputError
-from anomaly_lib.widgets.browse import browse, sample_figure
-from anomaly_lib.widgets.perlin import perlin_figure, perlin_studio
-from anomaly_lib.widgets.picture import WIDGET_VIEW, picture_with_controls
 from tests.helpers import assert_controls_change_the_picture_and_reset_restores_it, widget_parts
 
 

@@ -7,11 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from anomaly_lib.methods.backbones import Backbone
-from anomaly_lib.methods.dfr.features import RegionalFeatures
-from anomaly_lib.methods.dfr.network import reconstruction_error
-from anomaly_lib.reproducibility import generator
-from anomaly_lib.widgets.features import (
+from anomaly_course.widgets.features import (
     ALL_LAYERS,
     FeatureExample,
     components,
@@ -21,7 +17,7 @@ from anomaly_lib.widgets.features import (
     feature_studio,
     spectrum,
 )
-from anomaly_lib.widgets.receptive import (
+from anomaly_course.widgets.receptive import (
     Window,
     field_size,
     half_of_the_influence,
@@ -33,6 +29,10 @@ from anomaly_lib.widgets.receptive import (
     seen,
     windows,
 )
+from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.methods.backbones import Backbone
+from anomaly_lib.methods.dfr.features import RegionalFeatures
+from anomaly_lib.methods.dfr.network import reconstruction_error
 from tests.helpers import (
     assert_controls_change_the_picture_and_reset_restores_it,
     assert_the_picture_has_words,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from anomaly_lib.reproducibility import generator
-from anomaly_lib.widgets.deform import deform_figure, deform_studio, hand_field, hand_losses
-from anomaly_lib.widgets.memory import MemoryExample, learnt_memory, memory_curves, memory_figure, memory_studio
+from anomaly_course.widgets.deform import deform_figure, deform_studio, hand_field, hand_losses
+from anomaly_course.widgets.memory import MemoryExample, learnt_memory, memory_curves, memory_figure, memory_studio
+from anomaly_lib.base.reproducibility import generator
 from tests.helpers import (
     assert_controls_change_the_picture_and_reset_restores_it,
     assert_the_picture_has_words,

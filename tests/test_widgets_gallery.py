@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 
+from anomaly_course.widgets.demos import gallery_demo, threshold_demo
+from anomaly_course.widgets.gallery import gallery, gallery_figure
+from anomaly_course.widgets.runs import AS_STORED, FALSE_ALARMS, MISSES, Run, live_run, recorded_runs, scored_split
+from anomaly_course.widgets.threshold_view import CALIBRATED, UNSEEN
+from anomaly_course.widgets.trained import quick_dfr, split_of
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
-from anomaly_lib.errors import InputError
 from anomaly_lib.params import load_params
 from anomaly_lib.registry import params_class
-from anomaly_lib.widgets.demos import gallery_demo, threshold_demo
-from anomaly_lib.widgets.gallery import gallery, gallery_figure
-from anomaly_lib.widgets.runs import AS_STORED, FALSE_ALARMS, MISSES, Run, live_run, recorded_runs, scored_split
-from anomaly_lib.widgets.threshold_view import CALIBRATED, UNSEEN
-from anomaly_lib.widgets.trained import quick_dfr, split_of
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import assert_controls_change_the_picture_and_reset_restores_it, widget_parts
 

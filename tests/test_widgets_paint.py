@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomaly_course.widgets import trained
+from anomaly_course.widgets.brush import Brush
+from anomaly_course.widgets.looks import look, map_picture
+from anomaly_course.widgets.paint import COLOURS, Panel, paint_and_look, paint_figure, paint_studio, part_photo
+from anomaly_course.widgets.strokes import Stroke, paint, stroke_of
+from anomaly_course.widgets.trained import Offer, found_models, normal_score, quick_dfr, split_of
+from anomaly_lib.base.progress import progress_bar, progress_told_to
 from anomaly_lib.data import load_category, read_rgb
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.methods.checkpoints import save_model
 from anomaly_lib.params import load_params
-from anomaly_lib.progress import progress_bar, progress_told_to
 from anomaly_lib.registry import params_class
 from anomaly_lib.reporting.style import on_fixed_scale
-from anomaly_lib.widgets import trained
-from anomaly_lib.widgets.brush import Brush
-from anomaly_lib.widgets.looks import look, map_picture
-from anomaly_lib.widgets.paint import COLOURS, Panel, paint_and_look, paint_figure, paint_studio, part_photo
-from anomaly_lib.widgets.strokes import Stroke, paint, stroke_of
-from anomaly_lib.widgets.trained import Offer, found_models, normal_score, quick_dfr, split_of
 from tests.conftest import TINY_SETTINGS
 
 GREY = np.full((40, 80, 3), 100, np.uint8)
@@ -178,7 +178,7 @@ def test_strokes_move_the_panels_and_undo_clear_and_reset_take_them_back(trained
 def test_a_panel_is_busy_while_its_model_looks(trained_profile, monkeypatch):
     panel = paint_studio(trained_profile).panels[0]
     seen = []
-    monkeypatch.setattr("anomaly_lib.widgets.paint.look", lambda *a: seen.append(panel.busy.value) or look(*a))
+    monkeypatch.setattr("anomaly_course.widgets.paint.look", lambda *a: seen.append(panel.busy.value) or look(*a))
     panel.show(part_photo(trained_profile, "dots"))
     assert "DFR is looking" in seen[0]
     assert panel.busy.value == ""

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from anomaly_lib.regions import rasterise, read_polygons
-from anomaly_lib.widgets.region import ELLIPSE, HOLE, RECTANGLE, outline, region_figure, region_picker
+from anomaly_course.widgets.region import ELLIPSE, HOLE, RECTANGLE, outline, region_figure, region_picker
+from anomaly_lib.data.regions import rasterise, read_polygons
 from tests.helpers import assert_controls_change_the_picture_and_reset_restores_it
 
 IMAGE = np.random.default_rng(0).random((3, 32, 32))

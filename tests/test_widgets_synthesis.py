@@ -9,14 +9,14 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from anomaly_course.widgets.blend import SHAPES, blend_figure, blend_studio
+from anomaly_course.widgets.operations import operation_figure, operations_studio
+from anomaly_course.widgets.perlin import perlin_studio
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.reporting import synthesis as figures
-from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import synthesize
 from anomaly_lib.synthesis.operations import OPERATIONS, POINT
-from anomaly_lib.widgets.blend import SHAPES, blend_figure, blend_studio
-from anomaly_lib.widgets.operations import operation_figure, operations_studio
-from anomaly_lib.widgets.perlin import perlin_studio
 from tests.helpers import assert_controls_change_the_picture_and_reset_restores_it, other_value, widget_parts
 
 

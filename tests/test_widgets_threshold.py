@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score, recall_score
 
-from anomaly_lib.evaluation import aupro
-from anomaly_lib.widgets.costs import LIMIT, cheapest_threshold, cost_curve, expected_cost, pixel_curve
-from anomaly_lib.widgets.threshold import (
+from anomaly_course.widgets.costs import LIMIT, cheapest_threshold, cost_curve, expected_cost, pixel_curve
+from anomaly_course.widgets.threshold import (
     AS_HERE,
     SHARES,
     Scored,
@@ -17,7 +16,8 @@ from anomaly_lib.widgets.threshold import (
     threshold_figure,
     threshold_studio,
 )
-from anomaly_lib.widgets.threshold_view import CALIBRATED, ORACLE, UNSEEN, decision_figure
+from anomaly_course.widgets.threshold_view import CALIBRATED, ORACLE, UNSEEN, decision_figure
+from anomaly_lib.evaluation import aupro
 from tests.helpers import assert_controls_change_the_picture_and_reset_restores_it, widget_parts
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from anomaly_lib.alignment.apply import Rigid, warp_image, warp_mask
+from anomaly_lib.base.disk import free_bytes
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import Category, Sample, load_category
 from anomaly_lib.data.images import Header, Problem, read_header, read_mask, read_rgb
-from anomaly_lib.disk import free_bytes
-from anomaly_lib.errors import InputError
 
 GIGABYTE = 1e9
 BYTES_A_PIXEL = 5

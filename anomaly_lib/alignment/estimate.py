@@ -22,7 +22,7 @@ from scipy import fft, ndimage
 from scipy.optimize import minimize
 
 from anomaly_lib.alignment.apply import Motion, warp
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 
 WORK_SIDE = 128
 """The longer side of the planes, pixels; a photo is scaled down to it, never up."""

@@ -28,11 +28,11 @@ from anomaly_lib.alignment.copying import (
     write_png,
 )
 from anomaly_lib.alignment.estimate import FLOOR, MARGIN, Alignment, align_planes, planes_of
+from anomaly_lib.base.disk import bytes_in
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import read_mask, read_rgb
-from anomaly_lib.disk import bytes_in
-from anomaly_lib.errors import InputError
-from anomaly_lib.progress import progress_bar
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,9 @@ import numpy as np
 
 from anomaly_lib.alignment.apply import Motion
 from anomaly_lib.alignment.copying import check_room, new_folder, open_source, place_of, write_json, write_moved
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import read_rgb
-from anomaly_lib.errors import InputError
-from anomaly_lib.progress import progress_bar
 
 DEGREES, SHIFT = 15.0, 0.08
 RECORD = "moves.json"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample, list_categories, load_category
 from anomaly_lib.data.images import printable, read_header, read_mask
-from anomaly_lib.progress import progress_bar
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)  # SciPy's default is four, which splits thin scratches
 

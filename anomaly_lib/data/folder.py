@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name
-from anomaly_lib.errors import InputError
 
 GOOD = "good"
 UNCERTAIN = "test_uncertain"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
 
 
 def split_normals(

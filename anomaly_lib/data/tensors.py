@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import Problem, read_mask, read_rgb
-from anomaly_lib.errors import InputError
-from anomaly_lib.progress import progress_bar
 
 
 def load_images(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import (
     GOOD,
     Category,
@@ -22,8 +24,6 @@ from anomaly_lib.data.folder import (
     scan_category,
 )
 from anomaly_lib.data.images import Problem, printable, read_header, read_mask, read_rgb
-from anomaly_lib.errors import InputError
-from anomaly_lib.progress import progress_bar
 
 
 def validate(data: Path | str, categories: Iterable[str] | None = None, progress: bool = False) -> list[Problem]:

@@ -86,7 +86,7 @@ def _signed_rank(difference: np.ndarray) -> float | str:
 
 def _interval(difference: np.ndarray, seed: int, resamples: int, confidence: float) -> tuple[float, float] | str:
     """Percentile bootstrap of the mean over categories."""
-    from anomaly_lib.reproducibility import derived_seed
+    from anomaly_lib.base.reproducibility import derived_seed
 
     if difference.size < 2:
         return f"{difference.size} pairs: an interval needs two"

@@ -143,7 +143,7 @@ def _no_pixel_interval(masks: np.ndarray | None, labels: np.ndarray, region: np.
 
 def _resampled(labels: np.ndarray, seed: int, resamples: int, columns: int, purpose: str):
     """Blocks of weights (B, N), the classes drawn apart; B such that B x `columns` numbers stay small."""
-    from anomaly_lib.reproducibility import derived_seed
+    from anomaly_lib.base.reproducibility import derived_seed
 
     rng = np.random.default_rng(derived_seed(seed, purpose))
     block = max(1, _BLOCK // max(columns, labels.size))

@@ -14,10 +14,10 @@ drawn with a fixed seed, is ``test/good``.
 from importlib import util
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD, UNCERTAIN, Sample
 from anomaly_lib.data.images import Problem
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.plan import Item, Plan, Request, image_item
 
 LABELS = "labels.csv"

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
 
 DEPTH = 4

@@ -10,9 +10,9 @@ reads, would be gone from ``data.dvc``, and nothing could bring them: hence firs
 
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
 
 STORE, OWN = "store", "mine"
 TRACKED = Path("data.dvc")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.member_names import folded, why_refused
 
 CHUNK = 1 << 18

@@ -7,10 +7,10 @@ A fifth of the good photos, drawn with a fixed seed, is ``test/good``.
 
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD, Sample, find_mask, list_folder
 from anomaly_lib.data.images import Problem
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.plan import Plan, Request, image_item, mask_item
 
 TEST_SHARE = 0.2

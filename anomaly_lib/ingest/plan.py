@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
 
 
 @dataclass(frozen=True)

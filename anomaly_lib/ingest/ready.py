@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.guard import SAMPLE
 from anomaly_lib.ingest.layouts import LAYOUTS
 from anomaly_lib.params import Params, project_root

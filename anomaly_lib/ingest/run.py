@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.ingest.counts import count_lines, differences
 from anomaly_lib.ingest.find import find_layout
 from anomaly_lib.ingest.guard import guard_store

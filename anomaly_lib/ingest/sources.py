@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from anomaly_lib.base.disk import bytes_in
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem
-from anomaly_lib.disk import bytes_in
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.unpack import is_archive, unpack, unpacked_size
 from anomaly_lib.ingest.write import check_room
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.member_names import TEMPORARY_PREFIX
 from anomaly_lib.ingest.members import CHUNK, Member
 

@@ -14,13 +14,13 @@ from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, printable
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.members import DEFAULT_LIMITS, Inventory, Limits, reading
 from anomaly_lib.ingest.tar_archive import read_tar
 from anomaly_lib.ingest.target import Checked, crc_32, is_there, write, writing_below
 from anomaly_lib.ingest.zip_archive import read_zip
-from anomaly_lib.progress import progress_bar
 
 _ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 _COMPRESSED_TAR = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")

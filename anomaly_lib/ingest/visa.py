@@ -7,9 +7,9 @@ of defect, so they look black; any value but 0 is defect, which is how masks are
 import csv
 from pathlib import Path
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
-from anomaly_lib.errors import InputError
 from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
 
 SPLIT = Path("split_csv/1cls.csv")

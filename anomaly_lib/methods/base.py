@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.reproducibility import default_device, derived_seed
 from anomaly_lib.params import MethodParams, params_hash
 from anomaly_lib.registry import METHODS, method_class
-from anomaly_lib.reproducibility import default_device, derived_seed
 
 __all__ = ["METHODS", "Method", "ScoreMaps", "method_class"]
 

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
+from anomaly_lib.base.reproducibility import provenance
 from anomaly_lib.methods.base import Method
 from anomaly_lib.registry import method_class, params_class
-from anomaly_lib.reproducibility import provenance
 
 FORMAT = 1
 TENSORS, RECORD = "model.safetensors", "model.json"

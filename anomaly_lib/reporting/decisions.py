@@ -8,10 +8,10 @@ from pathlib import Path
 
 from anomaly_lib.evaluation.comparison import compare
 from anomaly_lib.params import Params
+from anomaly_lib.protocols.selection import CRITERIA
 from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import METRICS, run_key
 from anomaly_lib.reporting.tables import markdown_table
-from anomaly_lib.selection import CRITERIA
 
 COMPARED = ("image_auroc", "aupro_030")
 

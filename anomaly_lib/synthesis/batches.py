@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis.blend import check, synthesize
 from anomaly_lib.synthesis.result import Synthesised
 

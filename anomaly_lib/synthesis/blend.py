@@ -6,7 +6,7 @@ Shapes: N images, H x W pixels, M textures. Values of images in [0, 1].
 import torch
 from torch import Tensor
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.synthesis.draws import draw
 from anomaly_lib.synthesis.operations import seen_texture, whole_texture

@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 
 MOST_CELLS = 32
 """Largest number that ``random_cells`` draws; ``perlin_noise`` itself takes more."""

@@ -6,7 +6,7 @@ Shapes: H x W pixels.
 import torch
 from torch import Tensor
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.synthesis.draws import Drawn, draw
 from anomaly_lib.synthesis.perlin import MOST_CELLS, perlin_noise

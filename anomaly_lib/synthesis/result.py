@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.synthesis.draws import Draws
 from anomaly_lib.synthesis.operations import NO_OPERATION, OPERATIONS
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import is_image_name
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.errors import InputError
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.progress import progress_bar
 from anomaly_lib.synthesis.draws import Drawn
 from anomaly_lib.synthesis.operations import to_levels
 

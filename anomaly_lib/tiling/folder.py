@@ -25,11 +25,11 @@ from anomaly_lib.alignment.copying import (
     write_json,
     write_png,
 )
+from anomaly_lib.base.disk import bytes_in
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import Header, Problem, read_rgb
-from anomaly_lib.disk import bytes_in
-from anomaly_lib.errors import InputError
-from anomaly_lib.progress import progress_bar
 from anomaly_lib.tiling.grid import Tile, Tiling
 
 RECORD = "tiles.json"

@@ -8,7 +8,7 @@ than the side there is one tile, as long as the photo.
 import math
 from dataclasses import dataclass
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 
 SMALLEST = 16
 """Pixels: a smaller tile shows nothing that a method could judge."""

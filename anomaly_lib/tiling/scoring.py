@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.data.regions import Polygon, rasterise
 from anomaly_lib.methods.base import Method
-from anomaly_lib.regions import Polygon, rasterise
 from anomaly_lib.tiling.blend import BlendedMap
 from anomaly_lib.tiling.grid import Tile, Tiling
 

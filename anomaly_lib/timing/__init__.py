@@ -1,5 +1,5 @@
 """How long things take, apart from the pipeline's outputs: no run repeats a time."""
 
-from anomaly_lib.timing.stopwatch import machine, stopwatch
+from anomaly_lib.timing.stopwatch import latency, machine, stopwatch
 
-__all__ = ["machine", "stopwatch"]
+__all__ = ["latency", "machine", "stopwatch"]

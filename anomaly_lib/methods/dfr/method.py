@@ -16,7 +16,9 @@ from einops import rearrange
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.backbones import Backbone
 from anomaly_lib.methods.base import Method as BaseMethod
 from anomaly_lib.methods.base import ScoreMaps, within
@@ -26,9 +28,7 @@ from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size, statistics
 from anomaly_lib.methods.feature_cache import FeatureCache
 from anomaly_lib.methods.location import LocationScale, location_scale
-from anomaly_lib.progress import progress_bar
-from anomaly_lib.reproducibility import generator
-from anomaly_lib.training import Task, train
+from anomaly_lib.methods.training import Task, train
 
 IMAGES_AT_ONCE = 8
 LOCATION_IMAGES = 150  # beyond so many, the mean error of a place hardly moves

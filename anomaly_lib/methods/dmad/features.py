@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.backbones import Backbone, pyramid_layers
 from anomaly_lib.methods.dmad.params import Params
 from anomaly_lib.methods.feature_cache import FeatureCache

@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.base import Method as BaseMethod
 from anomaly_lib.methods.base import ScoreMaps, within
 from anomaly_lib.methods.dmad.decoder import Decoder
@@ -33,9 +35,7 @@ from anomaly_lib.methods.dmad.scoring import (
 )
 from anomaly_lib.methods.dmad.training import make_task
 from anomaly_lib.methods.dmad.warp import combined
-from anomaly_lib.progress import progress_bar
-from anomaly_lib.reproducibility import generator
-from anomaly_lib.training import train
+from anomaly_lib.methods.training import train
 
 IMAGES_AT_ONCE = 8
 CALIBRATION_IMAGES = 200

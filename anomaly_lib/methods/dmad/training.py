@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.dmad.features import LevelCache, Teacher
 from anomaly_lib.methods.dmad.losses import cycle_loss, reconstruction_loss, smoothness_loss, strength_loss
 from anomaly_lib.methods.dmad.network import PPDM, Pass
 from anomaly_lib.methods.dmad.params import Params
 from anomaly_lib.methods.dmad.quantise import health
 from anomaly_lib.methods.dmad.warp import from_prototype
-from anomaly_lib.reproducibility import generator
-from anomaly_lib.training import Task
+from anomaly_lib.methods.training import Task
 
 BETAS = (0.5, 0.999)  # of AdamW; authors' code
 

@@ -15,19 +15,19 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from anomaly_lib import numerics
-from anomaly_lib.errors import InputError
+from anomaly_lib.base import numerics
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
+from anomaly_lib.base.reproducibility import derived_seed
 from anomaly_lib.methods.base import Method as BaseMethod
 from anomaly_lib.methods.base import ScoreMaps, within
 from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
 from anomaly_lib.methods.draem.network import FIRST_LAYER, DraemNetworks, anomaly_maps, initialise
 from anomaly_lib.methods.draem.optimisation import computes_bf16, scheduler, stream
 from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.methods.training import Task, train
 from anomaly_lib.params import project_root
-from anomaly_lib.progress import progress_bar
-from anomaly_lib.reproducibility import derived_seed
 from anomaly_lib.synthesis import Synthesised, SyntheticBatches, load_textures
-from anomaly_lib.training import Task, train
 
 IMAGES_AT_ONCE = 8
 PICTURED = 4

@@ -7,8 +7,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torch.utils.data import DataLoader
 
+from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.draem.params import Params
-from anomaly_lib.reproducibility import generator
 from anomaly_lib.synthesis import Synthesised, SyntheticBatches
 
 

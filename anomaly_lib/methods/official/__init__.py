@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.base import Method
 from anomaly_lib.methods.official.dfr import export_dfr, import_dfr, load_dfr
 from anomaly_lib.methods.official.dmad import export_dmad, import_dmad, load_dmad

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder
 from anomaly_lib.methods.dfr.params import Params

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from anomaly_lib.errors import InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.dmad.bottleneck import Bottleneck, QuantisedBottleneck
 from anomaly_lib.methods.dmad.decoder import Decoder
 from anomaly_lib.methods.dmad.method import Method

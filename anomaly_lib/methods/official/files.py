@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomaly_lib.errors import InputError
-from anomaly_lib.files import replacing
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
 from anomaly_lib.params import MethodParams
 
 

@@ -1,0 +1,1 @@
+"""The course around the library: lessons' checks and figures, widgets, the video demo."""

@@ -1,0 +1,55 @@
+"""The course's table of contents, from the lessons' first cells and the tags of their exercises."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from anomaly_course.lessons.cells import EXERCISE, has_tag, lesson_files
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.reporting.tables import markdown_table
+
+YOU_WILL = re.compile(r"\bYou will (.+?)\.(?=\s|$)", re.DOTALL)
+MINUTES = re.compile(r"\b[Aa]bout (\d+) minutes?\b")
+LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One lesson, as its first cell and its tags describe it."""
+
+    file: Path
+    title: str
+    you_will: str
+    minutes: int
+    """Of computing on a laptop's CPU, when all cells are run."""
+    exercises: int
+
+
+def entry(file: Path) -> Entry:
+    """Read a lesson. Raises InputError, naming the file, when its first cell lacks the title, "You will" or minutes."""
+    cells = nbformat.read(file, 4).cells
+    first = cells[0].source
+    you_will, minutes = YOU_WILL.search(first), MINUTES.search(first)
+    if not (first.startswith("# ") and you_will and minutes):
+        raise InputError(f"{file}: its first cell needs '# TITLE', a sentence 'You will ….' and 'About N minutes'")
+    title, promise = first.splitlines()[0].removeprefix("# "), LINK.sub(r"\1", you_will[1])
+    count = sum(has_tag(cell, EXERCISE) for cell in cells)
+    return Entry(file, title, " ".join(promise.split()), int(minutes[1]), count)
+
+
+def contents(root: Path, start: Path) -> str:
+    """Markdown table of all lessons of the project at ``root``, its links as they are from the folder ``start``."""
+    rows = []
+    for lesson in map(entry, lesson_files(root)):
+        link = lesson.file.relative_to(start).as_posix()
+        rows.append(
+            {
+                "lesson": f"[{lesson.file.stem}]({link})",
+                "you will": lesson.you_will,
+                "minutes on a laptop": lesson.minutes,
+                "exercises": lesson.exercises,
+            }
+        )
+    return markdown_table(rows)

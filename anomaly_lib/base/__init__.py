@@ -1,0 +1,1 @@
+"""What every other room stands on: errors, atomic file writes, progress bars, free disk space."""

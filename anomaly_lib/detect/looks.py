@@ -1,0 +1,135 @@
+"""How ``detect`` looks at photos: each as a whole, or in tiles. Both yield one ``Look`` a photo.
+
+S is the model's image size, H x W the photo's own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
+from anomaly_lib.data.images import Problem, read_header, read_rgb
+from anomaly_lib.data.regions import load_region, read_polygons
+from anomaly_lib.data.tensors import load_images
+from anomaly_lib.methods.base import Method
+from anomaly_lib.reporting.detection import Extra, telling_extra
+from anomaly_lib.tiling.grid import Tile, Tiling
+from anomaly_lib.tiling.scoring import Region, score_in_tiles, tile_images
+
+PHOTOS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the method says of one photo."""
+
+    file: Path
+    score: float
+    map: np.ndarray
+    """(S, S) of the whole photo, or (H, W) of its tiles; float32, in the method's units."""
+    extra: Extra | None = None
+    """How the method came to it, if that was asked for."""
+    tiles: int | None = None
+    """How many were looked at; None for a photo as a whole."""
+
+
+class Whole:
+    """Photos are squeezed to S x S, a few at a time."""
+
+    def __init__(self, method: Method, region: Path | None):
+        self.method = method
+        self.region = load_region(region, method.params.image_size) if region else None
+
+    def looks(
+        self, files: tuple[Path, ...], skipped: list[Problem], description: str, explain: bool, progress: bool
+    ) -> Iterator[Look]:
+        """One look a photo; those that cannot be read go to ``skipped``."""
+        for readable, images in self._batches(files, skipped, description, progress):
+            scored = self.method.score(images, region=self.region)
+            explained = self.method.explain(images) if explain else {}
+            for index, file in enumerate(readable):
+                extra = _extra(explained, index)
+                yield Look(file, float(scored.scores[index]), scored.maps[index].numpy(), extra)
+
+    def _batches(
+        self, files: tuple[Path, ...], skipped: list[Problem], description: str, progress: bool
+    ) -> Iterator[tuple[list[Path], Tensor]]:
+        """Up to PHOTOS_AT_ONCE photos as (files, (N, 3, S, S))."""
+        readable, images = [], []
+        for file in progress_bar(files, description=description, show=progress and len(files) > 1, unit="photo"):
+            try:
+                images.append(load_images([file], self.method.params.image_size))
+            except InputError as error:
+                skipped.append(error.args[0])
+                continue
+            readable.append(file)
+            if len(readable) == PHOTOS_AT_ONCE:
+                yield readable, torch.cat(images)
+                readable, images = [], []
+        if readable:
+            yield readable, torch.cat(images)
+
+
+class Tiled:
+    """A photo that is larger than a tile is scored in tiles, at its own resolution; one photo at a time."""
+
+    def __init__(self, method: Method, region: Path | None, tiling: Tiling):
+        self.method, self.tiling = method, tiling
+        self.region: Region | None = read_polygons(region) if region else None
+
+    def looks(
+        self, files: tuple[Path, ...], skipped: list[Problem], description: str, explain: bool, progress: bool
+    ) -> Iterator[Look]:
+        """As ``Whole.looks``."""
+        total = sum(map(self._tiles_of, files))
+        with progress_bar(description=description, total=total, show=progress and total > 1, unit="tile") as bar:
+            for file in files:
+                try:
+                    photo = read_rgb(file)
+                except InputError as error:
+                    skipped.append(error.args[0])
+                    continue
+                found = score_in_tiles(self.method, photo, self.tiling, self.region, bar.update)
+                extra = self._worst_tile(photo, found.worst) if explain else None
+                del photo  # before the map is drawn
+                yield Look(file, found.score, found.map, extra, found.tiles)
+
+    def _tiles_of(self, file: Path) -> int:
+        """How many tiles a photo has; 0 for one that cannot be read."""
+        try:
+            header = read_header(file)
+        except InputError:
+            return 0
+        return self.tiling.count(header.height, header.width)
+
+    def _worst_tile(self, photo: np.ndarray, tile: Tile) -> Extra | None:
+        """How the method sees the tile with the highest score, on a background of the photo's proportions."""
+        images = tile_images(photo, [tile], self.method.params.image_size)
+        extra = _extra(self.method.explain(images), 0)
+        if extra is None:
+            return None
+        title = f"tile with the highest score (row {tile.row + 1}, column {tile.column + 1}):\n{extra.title}"
+        return replace(extra, title=title, pixels=_framed(extra.pixels, tile, photo.shape[1] / photo.shape[0]))
+
+
+Looker = Whole | Tiled
+
+
+def _extra(explained: dict[str, Tensor], index: int) -> Extra | None:
+    return telling_extra({name: pictures[index].cpu().numpy() for name, pictures in explained.items()})
+
+
+def _framed(pixels: np.ndarray, tile: Tile, proportion: float) -> np.ndarray:
+    """A picture (S, S) or (S, S, 3) of a tile with blank sides, so that it is undistorted in ``proportion`` w/h."""
+    side = len(pixels)
+    share = proportion * tile.height / tile.width  # of the frame's width to the picture's, at equal height
+    frame = round(side * max(1.0, 1 / share)), round(side * max(1.0, share))
+    framed = np.full((*frame, *pixels.shape[2:]), 1.0 if pixels.ndim == 3 else np.nan, dtype=np.float32)
+    top, left = (frame[0] - side) // 2, (frame[1] - side) // 2
+    framed[top : top + side, left : left + side] = pixels
+    return framed

@@ -1,0 +1,229 @@
+"""Look at photos with a trained model: a picture of each, and a table of all.
+
+S is the model's image size, H x W the photo's own; a map is (S, S) of a whole photo, (H, W) of one in tiles.
+"""
+
+import json
+import warnings
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import adaptive_max_pool2d
+
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.data.images import Problem, printable, read_header, read_rgb
+from anomaly_lib.detect.files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
+from anomaly_lib.detect.looks import Look, Looker, Tiled, Whole
+from anomaly_lib.evaluation import is_anomalous
+from anomaly_lib.evaluation.overlap import label_regions
+from anomaly_lib.methods.checkpoints import TrainedModel
+from anomaly_lib.reporting.detection import Detection, detection_figure
+from anomaly_lib.reporting.style import MapScale, decide, decision_words, map_scale, save_figure
+from anomaly_lib.reporting.tables import write_csv
+from anomaly_lib.tiling.grid import Tiling
+from anomaly_lib.tiling.scoring import resized
+
+LARGEST_DRAWN = 800  # pixels of a photo's longer side in a picture
+
+
+@dataclass(frozen=True)
+class Row:
+    """One photo in results.json and results.csv. None means that there is none, never 0."""
+
+    file: str
+    """Path below the folder that was given."""
+    score: float
+    threshold: float | None
+    decision: str | None
+    """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
+    regions: int | None
+    """8-connected regions of the map at or above the pixel threshold."""
+    largest_region_share: float | None
+    """Area of the largest of them as a share of the image, 0 where there is none."""
+    picture: str | None
+    """File below the output folder; None if not asked for."""
+    map: str | None
+    """As ``picture``."""
+    model_digest: str
+    tiles: int | None
+    """In how many tiles it was looked at; None for a photo as a whole."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was found in all photos."""
+
+    model: dict
+    """Which model it was, with its thresholds."""
+    rows: tuple[Row, ...]
+    skipped: tuple[Problem, ...]
+    """What could not be looked at, and why."""
+    tiling: Tiling | None = None
+    """Into which tiles photos were cut."""
+
+    def to_json(self) -> str:
+        """What results.json holds."""
+        skipped = [{"file": printable(str(p.path)), "reason": f"{p.message}; {p.remedy}"} for p in self.skipped]
+        tiling = asdict(self.tiling) if self.tiling else None
+        images = [asdict(row) for row in self.rows]
+        return json.dumps({"model": self.model, "tiling": tiling, "images": images, "skipped": skipped}, indent=1)
+
+    def summary(self, output: Path) -> str:
+        """One line for people."""
+        if len(self.rows) == 1:
+            row = self.rows[0]
+            found = f"{row.file}: score {decision_words(row.score, row.threshold)}"
+        else:
+            counts = Counter(row.decision or "without a decision (no threshold)" for row in self.rows)
+            found = f"{len(self.rows)} photos: {', '.join(f'{n} {name}' for name, n in sorted(counts.items()))}"
+        return f"{found}; see {output}"
+
+
+def detect(
+    model: TrainedModel,
+    source: Path,
+    output: Path,
+    *,
+    pictures: bool = True,
+    maps: bool = False,
+    region: Path | None = None,
+    tiling: Tiling | None = None,
+    progress: bool = True,
+) -> Results:
+    """Score a photo, or all of a folder, and write pictures, maps, results.json and results.csv to ``output``.
+
+    ``NAME.png`` is the picture; with ``maps``, ``NAME.npy`` is the anomaly map (H, W) float32 in the model's own units,
+    resized bilinearly to the photo's size. ``region`` is a file of ``data.regions``: outside of it maps are 0
+    and nothing counts; the thresholds should have been found within the same region. With ``tiling`` a photo larger
+    than a tile is looked at in tiles, whose maps are blended; the model should have been trained on such tiles. A photo
+    that cannot be read is skipped and listed. Raises InputError when none can be read, and for an unwritable output.
+    """
+    _refuse_relative_scores(model)
+    photos = find_photos(source, output)
+    looker = Tiled(model.method, region, tiling) if tiling else Whole(model.method, region)
+    run = _Run(model, photos, output, output_stems(photos), pictures, maps)
+    refuse_overwriting([output / name for file in photos.files for name in run.targets(file) if name], photos)
+    scale = _shown_scale(model, photos, looker, progress) if pictures else None
+    skipped = list(photos.problems)
+    looks = looker.looks(photos.files, skipped, "detect", pictures, progress)
+    rows = tuple(run.record(look, scale) for look in looks)
+    if not rows:
+        raise InputError(skipped[0] if len(skipped) == 1 else f"no photo can be read; the first: {skipped[0]}")
+    results = Results(_described(model, scale), rows, tuple(skipped), tiling)
+    _save_tables(output, results)
+    return results
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Everything that stays the same from photo to photo."""
+
+    model: TrainedModel
+    photos: Photos
+    output: Path
+    stems: dict[Path, Path]
+    pictures: bool
+    maps: bool
+
+    def targets(self, file: Path) -> tuple[str | None, str | None]:
+        """Names of the picture and the map of a photo, below the output folder."""
+        stem = self.stems[file].as_posix()
+        return f"{stem}.png" if self.pictures else None, f"{stem}.npy" if self.maps else None
+
+    def record(self, look: Look, scale: MapScale | None) -> Row:
+        """Write what belongs to a photo, and make its row."""
+        row = self._row(look)
+        if row.picture:
+            self._save_picture(look, row, scale)
+        if row.map:
+            self._save_map(look, row)
+        return row
+
+    def _row(self, look: Look) -> Row:
+        image, pixel = (self.model.thresholds.get(level) for level in ("image", "pixel"))
+        regions = largest = None
+        if pixel is not None:
+            _, areas = label_regions(is_anomalous(look.map, pixel)[None])
+            regions, largest = len(areas), float(areas.max(initial=0) / look.map.size)
+        found = (look.score, image, decide(look.score, image), regions, largest)
+        return Row(self.photos.name(look.file), *found, *self.targets(look.file), self.model.digest, look.tiles)
+
+    def _save_picture(self, look: Look, row: Row, scale: MapScale) -> None:
+        photo, caption = _drawn_photo(look.file), _caption(self.model, row)
+        detection = Detection(
+            row.file, photo, _drawn_map(look.map), scale, row.score, row.threshold, look.extra, caption
+        )
+        with written_at_once(self.output / row.picture) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks, in the file's name
+            save_figure(detection_figure(detection), temporary)
+
+    def _save_map(self, look: Look, row: Row) -> None:
+        header, values = read_header(look.file), look.map
+        if values.shape != (header.height, header.width):
+            values = resized(torch.from_numpy(values), (header.height, header.width))
+        with written_at_once(self.output / row.map) as temporary, temporary.open("wb") as stream:
+            np.save(stream, values)
+
+
+def _refuse_relative_scores(model: TrainedModel) -> None:
+    if model.method.scores_are_relative:
+        raise InputError(
+            "this model scores images in relation to each other (score_normalisation: scored_set), so that a photo has "
+            "no score of its own; train with score_normalisation: normals"
+        )
+
+
+def _shown_scale(model: TrainedModel, photos: Photos, looker: Looker, progress: bool) -> MapScale:
+    """The model's scale; without thresholds, the range of the maps of all photos, found in a pass of its own."""
+    if model.thresholds.get("pixel") is not None:
+        return map_scale(model.thresholds)
+    lowest, highest = np.inf, -np.inf
+    for look in looker.looks(photos.files, [], "range of the maps", False, progress):
+        lowest, highest = min(lowest, float(look.map.min())), max(highest, float(look.map.max()))
+    return map_scale(model.thresholds, lowest, highest)
+
+
+def _drawn_photo(file: Path) -> np.ndarray:
+    """(H, W, 3) uint8, scaled down to LARGEST_DRAWN pixels."""
+    image = Image.fromarray(read_rgb(file))
+    image.thumbnail((LARGEST_DRAWN, LARGEST_DRAWN), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _drawn_map(values: np.ndarray) -> np.ndarray:
+    """A map, scaled down as the photo is; each pixel is the largest of those it stands for, so that none is lost."""
+    share = LARGEST_DRAWN / max(values.shape)
+    if share >= 1:
+        return values
+    size = tuple(max(1, round(length * share)) for length in values.shape)
+    return adaptive_max_pool2d(torch.from_numpy(values)[None], size)[0].numpy()
+
+
+def _caption(model: TrainedModel, row: Row) -> str:
+    title = f"{model.method.title}, {model.category}, seed {model.method.seed}, model {model.digest}"
+    if row.tiles is not None:
+        title += f" · {row.tiles} tile{'s' if row.tiles > 1 else ''}"
+    if row.regions is None:
+        return f"{title} · no pixel threshold, so no contour"
+    if row.regions == 0:
+        return f"{title} · no pixel at or above the pixel threshold"
+    found = f"{row.regions} region{'s' if row.regions > 1 else ''} at or above it"
+    return f"{title} · contour: pixel threshold · {found}, the largest {row.largest_region_share:.2%} of the image"
+
+
+def _described(model: TrainedModel, scale: MapScale | None) -> dict:
+    method = model.method
+    about = {"method": method.name, "category": model.category, "seed": method.seed, "digest": model.digest}
+    shown = {"shown_as_0": scale.zero, "shown_as_1": scale.one, "meaning": scale.label} if scale else None
+    return about | {"image_size": method.params.image_size, "thresholds": model.thresholds, "scale": shown}
+
+
+def _save_tables(output: Path, results: Results) -> None:
+    with written_at_once(output / "results.csv") as temporary:
+        write_csv([asdict(row) for row in results.rows], temporary, [field.name for field in fields(Row)])
+    with written_at_once(output / "results.json") as temporary:
+        temporary.write_text(results.to_json() + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What the pipeline needs around its notebooks: their output-free copies, and where trained models lie."""

@@ -1,0 +1,88 @@
+"""The generated blocks of README.md: results from the files that the pipeline wrote, contents from the lessons.
+
+    python -m anomaly_tools.readme
+
+A test holds them equal to what this module would write, so that the README cannot drift from results and lessons.
+"""
+
+import sys
+from pathlib import Path
+
+from anomaly_course.lessons.contents import contents
+from anomaly_lib.base.errors import InputError, exit_code
+from anomaly_lib.base.files import replacing
+from anomaly_lib.params import project_root
+from anomaly_lib.reporting.results import METRICS, read_csv, table
+
+PROFILE, REAL_PROFILE = "thorough", "elpv"
+SHOWN = ("image_auroc", "pixel_auroc", "pixel_f1", "aupro_030")
+PICTURE = "reports/gifs/dfr-nut.gif"
+
+
+def results_block(root: Path) -> str:
+    """Tables and a picture. Raises InputError when the results are not there."""
+    rows = _rows(root, PROFILE)
+    parts = [
+        f"![DFR on hex nuts: input, truth, anomaly map and pixels above the threshold]({PICTURE})\n"
+        f"([still]({PICTURE.removesuffix('gif')}png))",
+        f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds: mean ± standard "
+        "deviation (worst seed), last checkpoint, nothing chosen on test labels. All tables, intervals, results by "
+        f"type and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",
+    ]
+    titles = {metric.key: metric.title for metric in METRICS}
+    parts += [f"**{titles[key]}**\n\n{table(rows, key)}" for key in SHOWN]
+    return "\n\n".join(parts)
+
+
+def real_block(root: Path) -> str:
+    """What the same settings reach on real photos. Raises InputError when the results are not there."""
+    rows = _rows(root, REAL_PROFILE)
+    words = (
+        f"Real photos: electroluminescence images of solar cells (ELPV), profile `{REAL_PROFILE}`, "
+        f"{len({row['seed'] for row in rows})} random seeds, settings of `{PROFILE}`, nothing tuned. Image AUROC "
+        "of cells that experts called defective against normal ones; there are no masks. All tables, also of the cells "
+        f"that the experts were not sure of: [results.md](reports/{REAL_PROFILE}/results.md)."
+    )
+    return f"{words}\n\n{table(rows, 'image_auroc')}"
+
+
+def _rows(root: Path, profile: str) -> list[dict]:
+    file = root / "reports" / profile / "results.csv"
+    if not file.is_file():
+        raise InputError(f"{file}: not there; run 'make repro PROFILE={profile}'")
+    return read_csv(file)
+
+
+def lessons_block(root: Path) -> str:
+    """The lessons' table of contents."""
+    return contents(root, root)
+
+
+BLOCKS = {"results": results_block, "real": real_block, "lessons": lessons_block}
+
+
+def with_blocks(readme: str, root: Path) -> str:
+    """The README's text with each block between its markers. Raises InputError when a marker is missing."""
+    for name, make in BLOCKS.items():
+        readme = _with_block(readme, name, make(root))
+    return readme
+
+
+def _with_block(readme: str, name: str, block: str) -> str:
+    begin, end = f"<!-- {name}: generated, do not edit -->", f"<!-- {name}: end -->"
+    if readme.count(begin) != 1 or readme.count(end) != 1:
+        raise InputError(f"README.md: needs the markers {begin} and {end} once each")
+    before, rest = readme.split(begin)
+    return f"{before}{begin}\n\n{block}\n\n{end}{rest.split(end)[1]}"
+
+
+def write_blocks() -> None:
+    """Write the blocks into README.md. Raises InputError when a marker or the results are not there."""
+    readme = project_root() / "README.md"
+    text = with_blocks(readme.read_text(encoding="utf-8"), readme.parent)
+    with replacing(readme) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(write_blocks))
