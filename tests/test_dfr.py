@@ -19,7 +19,7 @@ from tests.helpers import assert_refused_in_one_line, golden_state
 
 
 @pytest.fixture
-def authors_file(golden, tmp_path):
+def authors_file(tmp_path):
     """The small golden autoencoder, saved as the authors save theirs."""
     file = tmp_path / "autoencoder.pth"
     torch.save({"autoencoder": golden_state("dfr_small", 11)}, file)

@@ -33,7 +33,7 @@ def uniform(seed, *shape):
 
 
 @pytest.fixture
-def authors_state(golden):
+def authors_state():
     """The small golden networks' state dicts, under the names of the authors' files."""
     return golden_state("draem_rec_small", 1), golden_state("draem_seg_small", 2)
 
