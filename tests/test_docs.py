@@ -3,6 +3,8 @@
 import ast
 import re
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
@@ -92,3 +94,16 @@ def test_make_targets_and_named_tests_exist(root):
     assert {"env", "test", "repro"} <= set(re.findall(r"make ([a-z-]+)", text)) <= targets
     tests = "".join(file.read_text(encoding="utf-8") for file in sorted((root / "tests").glob("test_*.py")))
     assert all(f"def {name}(" in tests for name in re.findall(r"\b(test_\w+)\b(?!\.py)", text))
+
+
+def test_what_add_a_method_names_exists(root):
+    text = (root / "docs/add_a_method.md").read_text(encoding="utf-8")
+    dotted = {name for name in re.findall(r"\banomaly_lib(?:\.\w+)+", text) if "NAME" not in name}
+    assert len(dotted) > 3
+    for name in dotted:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(import_module(module), attribute) or find_spec(name), name
+    for name in re.findall(r"`((?:anomaly_lib|tests|profiles)/[^` ]+)`", text):
+        assert "NAME" in name or list(root.glob(name)), name
+    method = import_module("anomaly_lib.methods.base").Method
+    assert all(f"`{name}`" in text for name in method.__abstractmethods__)

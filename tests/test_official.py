@@ -28,6 +28,7 @@ from anomaly_lib.reporting.style import on_fixed_scale
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import close_to
 
+WITH_AUTHORS_FILES = ("draem", "dfr", "dmad")  # a further method need not have any
 SMALL = {"image_size": 64, "reconstructive_width": 8, "discriminative_width": 8}
 
 
@@ -63,8 +64,9 @@ def command(name, *arguments):
     return main([name, *map(str, arguments)])
 
 
-def test_every_method_reads_its_authors_files():
-    for name in METHODS:
+def test_the_published_methods_read_and_write_their_authors_files():
+    assert set(WITH_AUTHORS_FILES) <= set(METHODS)
+    for name in WITH_AUTHORS_FILES:
         assert callable(getattr(official, f"load_{name}"))
         assert official.importer(name)
         assert official.exporter(name)
