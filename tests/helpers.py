@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -41,6 +42,26 @@ def golden_state(name: str, seed: int) -> dict[str, torch.Tensor]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.fill(json.loads((GOLDEN / "state_dicts.json").read_text())[name], seed)
+
+
+def close_to(actual: Any, expected: Any, bound: float) -> None:
+    """Assert equal shapes and dtypes, and no difference larger than ``bound`` times the scale of ``expected``.
+
+    The scale is its largest absolute value. The rounding error of a float32 sum goes with the size of its terms, not
+    with the sum: where terms cancel, a value near zero has no relative accuracy, and another processor, which adds up
+    in another order, moves it as far as any other value. So one absolute distance, in units of the array, holds for
+    all values. Between zeros, and for a NaN or an infinite value on either side, no distance is allowed.
+    """
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
+    assert expected.size, "there is nothing to compare"
+    assert np.isfinite(expected).all(), "what is expected is not finite"
+    apart, scale = np.abs(actual.astype(np.float64) - expected), float(np.abs(expected).max())
+    worst = np.unravel_index(apart.argmax(), apart.shape)  # a NaN counts as the largest
+    assert apart[worst] <= bound * scale, (
+        f"off by {apart[worst] / scale if scale else np.inf:.2g} of the scale {scale:.4g}, more than {bound:.2g}, "
+        f"at {tuple(map(int, worst))}: {actual[worst]:.7g} instead of {expected[worst]:.7g}"
+    )
 
 
 def widget_parts(widget):

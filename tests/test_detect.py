@@ -28,6 +28,7 @@ from anomaly_lib.registry import METHODS, method_class, params_class
 from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
 from anomaly_lib.reporting.style import MAP_LIMITS, decide, decision_words, map_scale
 from tests.conftest import TINY_SETTINGS
+from tests.helpers import close_to
 
 THRESHOLDS = {"image": 5.0, "pixel": 4.0, "pixel_median": 1.0}
 
@@ -101,7 +102,7 @@ def test_a_map_has_the_photos_own_size_and_the_models_values(model, photos, tmp_
     detect(model, photos, tmp_path / "out", pictures=False, maps=True, progress=False)
     own = model.method.score(load_images([photos / "bad.png"], 64)).maps[0].numpy()
     same, other = np.load(tmp_path / "out/bad.npy"), np.load(tmp_path / "out/line 2/part.png.npy")
-    np.testing.assert_allclose(same, own, rtol=1e-4)
+    close_to(same, own, 3e-6)
     assert (other.shape, other.dtype) == ((100, 150), np.float32)
     found = np.unravel_index(other.argmax(), other.shape)
     expected = np.unravel_index(own.argmax(), own.shape)

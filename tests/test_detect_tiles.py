@@ -15,6 +15,7 @@ from anomaly_lib.detect.run import LARGEST_DRAWN, _drawn_map, detect
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.tiling import Tiling
 from anomaly_lib.tiling.scoring import resized, score_in_tiles, tile_images
+from tests.helpers import close_to
 
 TILING = Tiling(64, 0.25)
 SQUARE = slice(100, 114), slice(190, 204)
@@ -50,7 +51,7 @@ def test_score_and_map_are_those_of_the_tiles(model, photo, tmp_path):
     assert row.score == pytest.approx(scored.scores.max().item(), rel=1e-5)
     assert (values.shape, values.dtype) == ((160, 250), np.float32)
     corner = scored.maps[0].numpy()[:40, :40]  # of the first tile alone
-    np.testing.assert_allclose(values[:40, :40], corner, rtol=1e-4)
+    close_to(values[:40, :40], corner, 1e-6)
     top, left = np.unravel_index(values.argmax(), values.shape)
     assert 95 <= top < 119
     assert 185 <= left < 209
@@ -64,7 +65,7 @@ def test_a_photo_that_fits_into_a_tile_is_looked_at_as_before(model, photo, tiny
     (same,), expected = look(model, source, tmp_path / "whole", tiling=None)
     assert (row.tiles, same.tiles) == (1, None)
     assert row.score == pytest.approx(same.score, rel=1e-6)
-    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    close_to(values, expected, 1e-6)
     pixels = tile_images(read_rgb(photo), Tiling(300).tiles(160, 250), 64)
     assert torch.equal(pixels, load_images([photo], 64))
 

@@ -15,11 +15,11 @@ from anomaly_lib.methods.feature_cache import FeatureCache
 from anomaly_lib.methods.location import location_scale
 from anomaly_lib.methods.official import load_dfr
 from tests.conftest import TINY_SETTINGS
-from tests.helpers import assert_refused_in_one_line, golden_state
+from tests.helpers import assert_refused_in_one_line, close_to, golden_state
 
 
 @pytest.fixture
-def authors_file(golden, tmp_path):
+def authors_file(tmp_path):
     """The small golden autoencoder, saved as the authors save theirs."""
     file = tmp_path / "autoencoder.pth"
     torch.save({"autoencoder": golden_state("dfr_small", 11)}, file)
@@ -31,8 +31,8 @@ def test_the_authors_checkpoint_gives_the_authors_numbers(golden, authors_file):
     with torch.no_grad():
         reconstruction = load_dfr(authors_file)(features)
     energy = reconstruction_error(features, reconstruction)
-    np.testing.assert_allclose(reconstruction, golden["dfr_small_rec"], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(energy, golden["dfr_small_energy"], rtol=1e-4)
+    close_to(reconstruction, golden["dfr_small_rec"], 3e-6)
+    close_to(energy, golden["dfr_small_energy"], 3e-6)
 
 
 @pytest.mark.parametrize(("latent", "millions"), [(197, 15.0), (669, 24.8)])
@@ -62,7 +62,7 @@ def test_one_matrix_an_axis_equals_resizing_and_averaging(map_size, resize):
     align = {"align_corners": True} if resize == "bilinear" else {}
     expected = F.avg_pool2d(F.interpolate(maps, 128, mode=resize, **align), 4)
     matrix = pooling_matrix(map_size, 128, 32, resize)
-    torch.testing.assert_close(matrix @ maps @ matrix.T, expected, rtol=1e-4, atol=1e-5)
+    close_to(matrix @ maps @ matrix.T, expected, 3e-6)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_the_official_preset_runs_on_vgg19_and_loads_into_the_authors_shape(norm
     features = method.features(normals[:1])
     with torch.no_grad():
         energy = reconstruction_error(features, load_dfr(tmp_path / "autoencoder.pth")(features))
-    torch.testing.assert_close(maps, F.interpolate(energy[None], 64, mode="bilinear")[0], rtol=1e-4, atol=1e-5)
+    close_to(maps, F.interpolate(energy[None], 64, mode="bilinear")[0], 1e-6)
 
 
 def test_features_in_a_file_are_the_features_in_memory(tmp_path):

@@ -12,6 +12,8 @@ from anomaly_tools.site.execute import executed_copy, pipeline_copy, sources
 from anomaly_tools.site.notebooks import readable, with_note_if_not_executed
 
 PAGES = (
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
     "docs/**/*.md",
     "benchmarks/README.md",
     "reports/results.md",
