@@ -15,9 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-from harness import run, spread
-
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import load_category, split_normals
@@ -25,6 +22,9 @@ from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.params import load_params
 from anomaly_lib.registry import method_class, params_class
+from harness import run, spread
+
+import yaml
 
 SHOWN = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro_030")
 

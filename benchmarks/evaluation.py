@@ -16,11 +16,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
-import numpy as np
-import torch
+from anomaly_lib import evaluation
 from metrics import simulate
 
-from anomaly_lib import evaluation
+import numpy as np
+import torch
 
 
 def one_category(seed: int, images: int, size: int) -> tuple[dict[str, float], float, int]:

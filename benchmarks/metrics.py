@@ -20,11 +20,11 @@ import sys
 import time
 from pathlib import Path
 
+from anomaly_lib import evaluation
+
 import numpy as np
 import torch
 from scipy import ndimage
-
-from anomaly_lib import evaluation
 
 MEBIBYTE = 2**20
 

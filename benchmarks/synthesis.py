@@ -19,14 +19,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image, ImageEnhance, ImageOps
-
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.synthesis import load_textures, perlin_noise, synthesize
 from anomaly_lib.synthesis.perlin import random_cells
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance, ImageOps
 
 WARM_UP = 3
 

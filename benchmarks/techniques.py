@@ -15,9 +15,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from harness import run, spread
-
 from anomaly_lib.alignment import align_category, load_valid_areas, move_category
 from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
@@ -27,6 +24,9 @@ from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params
+from harness import run, spread
+
+import torch
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro_030")
 SIGMAS = (0.0, 2.0, 4.0)

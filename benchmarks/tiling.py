@@ -16,11 +16,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from harness import run
-from PIL import Image
-
 from anomaly_lib.alignment.copying import write_png
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
@@ -35,6 +30,11 @@ from anomaly_lib.params import Thresholds
 from anomaly_lib.reporting.style import save_figure
 from anomaly_lib.tiling import Tiling, tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
+from harness import run
+
+import numpy as np
+import torch
+from PIL import Image
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro_030")
 PARTS = 4

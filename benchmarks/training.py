@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-
 from anomaly_lib.methods.draem.losses import focal_loss, ssim_loss
 from anomaly_lib.methods.draem.network import DraemNetworks, initialise
 from anomaly_lib.methods.draem.optimisation import computes_bf16
 from anomaly_lib.methods.draem.params import Params
+
+import torch
+import torch.nn.functional as F
 
 
 @dataclass(frozen=True)

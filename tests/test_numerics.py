@@ -22,6 +22,8 @@ RECORDS = sorted((Path(__file__).parent / "data/portability").glob("*.json"))
 # on an emulated Intel Haswell (docs/portability.md). Adam's square root is one of them unless it is fused.
 NOT_PORTABLE = {"sqrt", "sqrt_", "cdist", "log2", "log10", "tan", "atan", "asin", "acos"}
 OPTIMIZERS = {"Adam", "AdamW"}
+READERS = {"numpy", "torch", "torchvision", "timm", "kornia", "torchmetrics", "matplotlib", "scipy", "PIL", "anomalib"}
+"""Packages that read how to compute from the environment when they load, or load one that does."""
 
 
 def in_new_process(code: str, **variables: str) -> subprocess.CompletedProcess:
@@ -100,7 +102,7 @@ def test_draem_trains_in_float32_unless_numerics_are_native(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("file", [*Path("anomaly_lib/methods").rglob("*.py"), Path("anomaly_lib/training.py")], ids=str)
+@pytest.mark.parametrize("file", [*Path("anomaly_lib/methods").rglob("*.py")], ids=str)
 def test_methods_call_nothing_that_a_makers_processors_approximate(root, file):
     tree = ast.parse((root / file).read_text(encoding="utf-8"))
     for call in (
@@ -110,3 +112,23 @@ def test_methods_call_nothing_that_a_makers_processors_approximate(root, file):
         if call.func.attr in OPTIMIZERS:
             assert any(k.arg == "fused" and k.value.value is True for k in call.keywords), f"line {call.lineno}"
         assert owner in ("math", "np") or call.func.attr not in NOT_PORTABLE, f"line {call.lineno}"
+
+
+def imported(code: str) -> list[str]:
+    """The packages that a piece of code imports, in its order."""
+    statements = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = [[s.module] if isinstance(s, ast.ImportFrom) else [a.name for a in s.names] for s in statements]
+    return [name.split(".")[0] for names in modules for name in names]
+
+
+@pytest.mark.parametrize(
+    "file", [*Path("notebooks").rglob("*.ipynb"), *Path("benchmarks").glob("*.py"), Path("tests/conftest.py")], ids=str
+)
+def test_what_people_start_imports_the_library_first(root, file):
+    text = (root / file).read_text(encoding="utf-8")
+    if file.suffix == ".ipynb":
+        cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        text = "\n".join("".join(cell) for cell in cells)
+    packages = imported("\n".join(line for line in text.splitlines() if not line.startswith(("%", "!"))))
+    decisive = [name for name in packages if name in READERS or name.startswith("anomaly_")]
+    assert decisive[0].startswith("anomaly_"), f"{decisive[0]} loads before anomaly_lib"
