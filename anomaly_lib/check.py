@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from anomaly_lib.base import numerics
 from anomaly_lib.base.disk import free_bytes
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import load_params, project_root
@@ -15,13 +16,17 @@ from anomaly_lib.params import load_params, project_root
 FREE_GIGABYTES = 2
 
 
+class Note(str):
+    """What a check found worth saying although nothing is wrong."""
+
+
 def run_checks() -> bool:
-    """Print an [OK] or [FAIL] line for each check; True if all are OK."""
+    """Print an [OK], [NOTE] or [FAIL] line for each check; True unless one failed."""
     fine = True
     for name, check in CHECKS:
         try:
             detail = check()
-            print(f"[OK]   {name}: {detail}")
+            print(f"{'[NOTE]' if isinstance(detail, Note) else '[OK]  '} {name}: {detail}", flush=True)
         except (InputError, OSError) as error:
             fine = False
             print(f"[FAIL] {name}: {error}")
@@ -105,6 +110,21 @@ def _disk() -> str:
     return f"{free:.0f} GB free"
 
 
+def _processor() -> str:
+    from anomaly_lib.digest import differing, expected
+
+    if numerics.mode() == "native":
+        return Note(f"{numerics.processor()}, native numerics: results are this processor's own")
+    if problem := numerics.late():
+        return Note(problem)
+    if differ := differing():
+        return Note(
+            f"{numerics.processor()} computes {len(differ)} of {len(expected())} digests otherwise than the committed "
+            f"results: {', '.join(differ)}; results will differ in detail, see docs/portability.md"
+        )
+    return f"{numerics.processor()} gives the committed bits ({len(expected())} digests)"
+
+
 CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("Python", _python),
     ("packages", _packages),
@@ -114,4 +134,5 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("profiles", _profiles),
     ("data", _data),
     ("disk", _disk),
+    ("processor", _processor),
 )

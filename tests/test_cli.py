@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from anomaly_lib import check
+from anomaly_lib import check, digest
+from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import TOOLS, main
 
@@ -92,8 +93,27 @@ def test_check_is_content_here(root, monkeypatch, capsys):
     monkeypatch.chdir(root)
     code = main(["check"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:7].strip() for line in lines] == ["[OK]"] * len(check.CHECKS)
+    assert [line[:7].strip() for line in lines[:-1]] == ["[OK]"] * (len(check.CHECKS) - 1)
+    assert lines[-1].startswith("[OK]   processor: " if numerics.has_avx2() else "[NOTE] processor: ")
     assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("differ", "mode", "line"),
+    [
+        ([], "portable", "[OK]   processor: {name} gives the committed bits ({count} digests)"),
+        (["norm", "pooling"], "portable", "[NOTE] processor: {name} computes 2 of {count} digests otherwise than the"),
+        ([], "native", "[NOTE] processor: {name}, native numerics: results are this processor's own"),
+    ],
+)
+def test_a_processor_with_bits_of_its_own_is_a_note_and_no_failure(monkeypatch, capsys, differ, mode, line):
+    monkeypatch.setattr(digest, "differing", lambda: differ)
+    monkeypatch.setenv(numerics.MODE, mode)
+    monkeypatch.setattr(check, "CHECKS", check.CHECKS[-1:])
+    assert main(["check"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(line.format(name=numerics.processor(), count=len(digest.expected())))
+    assert all(name in shown for name in differ)
 
 
 def test_check_prints_failures_with_their_remedy_and_goes_on(monkeypatch, capsys):
