@@ -11,6 +11,7 @@ from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.data_commands import add_data_commands, positive
 
 TOOLS = {
+    "check": "anomaly_tools.check",
     "compare": "anomaly_tools.compare",
     "fanout": "anomaly_tools.fanout",
     "times": "anomaly_tools.times",
@@ -29,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m anomaly_lib", description="Surface anomaly detection suite.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="is this environment complete? [OK]/[FAIL] lines with remedies")
-    check.set_defaults(run=_check)
+    check.set_defaults(run=_tool("check"))
     fanout = commands.add_parser("fanout", help="run a profile's pipeline, independent stages side by side")
     fanout.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
     fanout.add_argument("--jobs", type=positive, metavar="N", help="stages at a time; default: the number of cores")
@@ -125,12 +126,6 @@ def _add_data(commands) -> None:
 
 
 # Each command imports what it needs: `data describe` must not wait for torch.
-
-
-def _check(options: argparse.Namespace) -> int:
-    from anomaly_lib.check import run_checks
-
-    return 0 if run_checks() else 1
 
 
 def _tool(command: str) -> Callable[[argparse.Namespace], int]:

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from anomaly_lib import check, digest
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import TOOLS, main
+from anomaly_tools import check, digest
 
 
 @pytest.mark.parametrize(

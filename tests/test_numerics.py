@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from anomaly_lib import digest
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.draem.method import Method as Draem
 from anomaly_lib.registry import params_class
+from anomaly_tools import digest
 
 RECORDS = sorted((Path(__file__).parent / "data/portability").glob("*.json"))
 

@@ -1,6 +1,6 @@
 """Does this machine compute the committed bits? Digests of operations and of short trainings of all methods.
 
-    python -m anomaly_lib.digest [FILE]     # prints them, names those that differ, and writes a record
+    python -m anomaly_tools.digest [FILE]     # prints them, names those that differ, and writes a record
 
 ``digests.json`` beside this module holds what the committed results were computed with. A digest covers the bits of an
 operation's result, of its gradients too where a training uses them; the operations are drawn in a fixed order.
@@ -82,45 +82,44 @@ def _operations() -> list[tuple[str, Results]]:
     per_channel, up = normal(16, 1, 3, 3), normal(16, 8, 2, 2)
     places = (normal(8, 64, 64, 2) / 3).clamp(-1, 1)
     vectors = draws.normal(0, 1, (300, 64))
-    many, moments = positive.double().numpy().ravel(), torch.from_numpy(vectors.T @ vectors)
-    last = {"memory_format": torch.channels_last}
+    many, moments = positive.double().numpy().ravel(), vectors.T @ vectors
+    products = vectors @ vectors.T
+
+    def padded(a: Tensor, b: Tensor) -> Tensor:
+        return F.conv2d(a, b, padding=1)
+
+    def last(tensor: Tensor) -> Tensor:
+        return tensor.to(memory_format=torch.channels_last)
+
+    def back(function: Callable[..., Tensor], *inputs: Tensor) -> Results:
+        return lambda: _with_gradients(function, *inputs)
+
     return [
         ("exp, log, tanh, sigmoid", lambda: [x.exp(), positive.log(), x.tanh(), x.sigmoid()]),
         ("sum, mean, variance", lambda: [x.sum(), x.mean((0, 2, 3)), x.var((0, 2, 3)), x.double().std(0)]),
-        ("softmax", lambda: _with_gradients(lambda a: a.softmax(1), x)),
-        ("cosine similarity", lambda: _with_gradients(lambda a: F.cosine_similarity(a, x.flip(0), dim=1), x)),
-        ("norm", lambda: _with_gradients(lambda a: torch.linalg.vector_norm(a, dim=1), x)),
+        ("softmax", back(lambda a: a.softmax(1), x)),
+        ("cosine similarity", back(lambda a: F.cosine_similarity(a, x.flip(0), dim=1), x)),
+        ("norm", back(lambda a: torch.linalg.vector_norm(a, dim=1), x)),
         ("matrix product", lambda: [left @ right, left.double() @ right.double()]),
-        ("linear layer", lambda: _with_gradients(F.linear, left, weight)),
-        ("convolution 3x3", lambda: _with_gradients(lambda a, b: F.conv2d(a, b, padding=1), x, square)),
-        (
-            "convolution 3x3, channels last",
-            lambda: _with_gradients(lambda a, b: F.conv2d(a, b, padding=1), x.to(**last), square.to(**last)),
-        ),
-        (
-            "convolution 3x3 of an image",
-            lambda: _with_gradients(lambda a, b: F.conv2d(a, b, padding=1), x[:, :3].to(**last), first.to(**last)),
-        ),
-        ("convolution 1x1", lambda: _with_gradients(F.conv2d, x, point)),
-        (
-            "convolution, depthwise",
-            lambda: _with_gradients(lambda a, b: F.conv2d(a, b, padding=1, groups=16), x, per_channel),
-        ),
-        ("convolution, transposed", lambda: _with_gradients(lambda a, b: F.conv_transpose2d(a, b, stride=2), x, up)),
-        ("batch norm", lambda: _with_gradients(lambda a: F.batch_norm(a, None, None, training=True), x)),
-        ("pooling", lambda: _with_gradients(lambda a: F.avg_pool2d(a, 2) + F.max_pool2d(a, 2), x)),
-        (
-            "bilinear resizing",
-            lambda: _with_gradients(lambda a: F.interpolate(a, scale_factor=2.0, mode="bilinear"), x),
-        ),
-        ("grid sampling", lambda: _with_gradients(lambda a, b: F.grid_sample(a, b, align_corners=True), x, places)),
-        ("eigenvectors", lambda: list(torch.linalg.eigh(moments))),
-        ("NumPy: exp, log, power", lambda: list(map(torch.from_numpy, (np.exp(-many), np.log(many), many**1.7)))),
-        (
-            "NumPy: products, eigenvectors",
-            lambda: list(map(torch.from_numpy, (vectors @ vectors.T, *np.linalg.eigh(vectors.T @ vectors)))),
-        ),
+        ("linear layer", back(F.linear, left, weight)),
+        ("convolution 3x3", back(padded, x, square)),
+        ("convolution 3x3, channels last", back(padded, last(x), last(square))),
+        ("convolution 3x3 of an image", back(padded, last(x[:, :3]), last(first))),
+        ("convolution 1x1", back(F.conv2d, x, point)),
+        ("convolution, depthwise", back(lambda a, b: F.conv2d(a, b, padding=1, groups=16), x, per_channel)),
+        ("convolution, transposed", back(lambda a, b: F.conv_transpose2d(a, b, stride=2), x, up)),
+        ("batch norm", back(lambda a: F.batch_norm(a, None, None, training=True), x)),
+        ("pooling", back(lambda a: F.avg_pool2d(a, 2) + F.max_pool2d(a, 2), x)),
+        ("bilinear resizing", back(lambda a: F.interpolate(a, scale_factor=2.0, mode="bilinear"), x)),
+        ("grid sampling", back(lambda a, b: F.grid_sample(a, b, align_corners=True), x, places)),
+        ("eigenvectors", lambda: list(torch.linalg.eigh(torch.from_numpy(moments)))),
+        ("NumPy: exp, log, power", lambda: _tensors(np.exp(-many), np.log(many), many**1.7)),
+        ("NumPy: products, eigenvectors", lambda: _tensors(products, *np.linalg.eigh(moments))),
     ]
+
+
+def _tensors(*arrays: np.ndarray) -> list[Tensor]:
+    return [torch.from_numpy(array) for array in arrays]
 
 
 def _training(name: str) -> Results:

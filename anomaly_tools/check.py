@@ -1,5 +1,6 @@
 """Is this environment complete? One line a check, each failure with its remedy."""
 
+import argparse
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ FREE_GIGABYTES = 2
 
 class Note(str):
     """What a check found worth saying although nothing is wrong."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command ``python -m anomaly_lib check``; its exit code."""
+    return 0 if run_checks() else 1
 
 
 def run_checks() -> bool:
@@ -111,7 +117,7 @@ def _disk() -> str:
 
 
 def _processor() -> str:
-    from anomaly_lib.digest import differing, expected
+    from anomaly_tools.digest import differing, expected
 
     if numerics.mode() == "native":
         return Note(f"{numerics.processor()}, native numerics: results are this processor's own")
