@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from anomaly_lib.base import numerics
 from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main
 from anomaly_lib.pipeline.nbstrip import canonical_source, strip
 from anomaly_lib.pipeline.nbstrip import main as strip_main
@@ -48,6 +49,21 @@ def test_two_runs_give_the_same_bytes_and_parameters_arrive(workplace, tmp_path)
     assert str(tmp_path).encode() not in first
     result = nbformat.read(tmp_path / "first.ipynb", 4).cells[-1].outputs[-1]
     assert result.data["text/plain"] == "7"
+
+
+@pytest.mark.parametrize(("chosen", "shell"), [("portable", "native"), ("native", "portable")])
+def test_the_kernel_computes_as_the_params_file_says_whatever_the_shell_says(
+    workplace, root, tmp_path, monkeypatch, chosen, shell
+):
+    text = (root / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "data.dvc").touch()  # makes this folder a project's root
+    (tmp_path / "params.yaml").write_text(text.replace("numerics: portable", f"numerics: {chosen}"), encoding="utf-8")
+    monkeypatch.setenv(numerics.MODE, shell)
+    source = workplace("import anomaly_lib, os\nanomaly_lib.numerics.mode(), os.getenv('MKL_CBWR')")
+    assert main([source, "out.ipynb", "params_file=params.yaml"]) == 0
+    result = nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs[-1]
+    set_to = "'COMPATIBLE'" if chosen == "portable" and numerics.has_avx2() else "None"
+    assert result.data["text/plain"] == f"('{chosen}', {set_to})"
 
 
 def test_progress_bars_stay_out_of_the_notebook(workplace, tmp_path):
