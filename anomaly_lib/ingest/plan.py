@@ -1,6 +1,6 @@
 """What an ingest is asked for, and what it comes to: which file goes where, before anything is written."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -88,3 +88,43 @@ def count_by_split(items: Iterable[Item]) -> dict[str, dict[str, int]]:
         row = counts.setdefault(above[0] if len(above) > 1 else "", {})
         row[key] = row.get(key, 0) + 1
     return counts
+
+
+Row = Mapping[str, int]
+TOTALS: dict[str, Callable[[Row], int]] = {
+    "images": lambda row: sum(count for key, count in row.items() if key != "masks"),
+    "train": lambda row: row.get("train", 0),
+    "test": lambda row: row.get("test good", 0) + row.get("test anomalous", 0),
+    "masks": lambda row: row.get("masks", 0),
+    "normal": lambda row: row.get("train", 0) + row.get("test good", 0),
+    "anomalous": lambda row: row.get("test anomalous", 0),
+}
+"""What a published number can count, from the sums over all categories."""
+
+
+def count_lines(items: Iterable[Item]) -> list[str]:
+    """A line a category."""
+    return [
+        f"{category}: {text}" if category else text
+        for category, row in sorted(count_by_split(items).items())
+        for text in [", ".join(f"{count} {key}" for key, count in sorted(row.items()))]
+    ]
+
+
+def differences(items: tuple[Item, ...], published: Mapping[str, int], partial: bool) -> list[str]:
+    """A line for each published total that was not met, or one that says that all were, or why none is known.
+
+    ``partial``: only some categories were wanted, so that totals say nothing.
+    """
+    if partial:
+        return ["published counts are of all categories: not checked"]
+    if not published:
+        return ["published counts are not known here: not checked"]
+    rows = count_by_split(items).values()
+    sums = {key: sum(row.get(key, 0) for row in rows) for row in rows for key in row}
+    lines = []
+    for name, expected in published.items():
+        found = len({item.place.parent for item in items}) if name == "folders" else TOTALS[name](sums)
+        if found != expected:
+            lines.append(f"{name}: {found}, published are {expected}")
+    return lines or ["counts are the published ones: " + ", ".join(f"{n} {key}" for key, n in published.items())]

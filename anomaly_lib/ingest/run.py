@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.ingest.counts import count_lines, differences
-from anomaly_lib.ingest.find import find_layout
 from anomaly_lib.ingest.guard import guard_store
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
-from anomaly_lib.ingest.plan import Plan, Request
-from anomaly_lib.ingest.sources import fingerprint, opened
+from anomaly_lib.ingest.plan import Plan, Request, count_lines, differences
+from anomaly_lib.ingest.sources import find_layout, fingerprint, opened
 from anomaly_lib.ingest.write import HIDDEN, finish, is_finished, partial_folder, write_plan
 
 

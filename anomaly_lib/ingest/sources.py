@@ -1,13 +1,17 @@
-"""What was named on the command line as folders to look into: archives are unpacked first."""
+"""From what was named on the command line to the folders of a layout: archives are unpacked first."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem
+from anomaly_lib.ingest.layouts import LAYOUTS
 from anomaly_lib.ingest.unpack import is_archive, unpack, unpacked_size
 from anomaly_lib.ingest.write import check_room
+
+DEPTH = 4
+"""Folders inside folders that are looked into."""
 
 
 def fingerprint(source: Path) -> dict:
@@ -50,3 +54,33 @@ def _unpacked(archive: Path, target: Path) -> Path:
     check_room(target, max(unpacked_size(archive) - bytes_in(target), 0))
     unpack(archive, target)
     return target
+
+
+def find_folders(roots: Iterable[Path], holds: Callable[[Path], bool]) -> list[Path]:
+    """All folders in and under ``roots`` that ``holds`` accepts, sorted; none inside another one."""
+    return [found for root in roots for found in _search(root, holds, DEPTH)]
+
+
+def _search(folder: Path, holds: Callable[[Path], bool], depth: int) -> Iterator[Path]:
+    if holds(folder):
+        yield folder
+    elif depth:
+        for entry in sorted(folder.iterdir()):
+            # __MACOSX: what macOS adds to archives
+            if entry.is_dir() and not entry.name.startswith((".", "__")):
+                yield from _search(entry, holds, depth - 1)
+
+
+def find_layout(name: str, roots: tuple[Path, ...]) -> list[Path]:
+    """The folders of a layout under ``roots``. Raises InputError, naming the layout that it looks like, for none."""
+    found = find_folders(roots, LAYOUTS[name].holds)
+    if found:
+        return found
+    raise InputError(Problem(roots[0], f"is not {LAYOUTS[name].title}", _remedy(roots)))
+
+
+def _remedy(roots: tuple[Path, ...]) -> str:
+    for name, layout in LAYOUTS.items():
+        if find_folders(roots, layout.holds):
+            return f"it looks like {layout.title}: use 'data ingest {name}'"
+    return "see docs/data.md for what each layout looks like"

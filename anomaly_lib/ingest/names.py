@@ -1,12 +1,13 @@
-"""Which names of an archive's members may become paths below the target, on any system."""
+"""Which names may become files and folders, on any system."""
 
 import re
 import unicodedata
 from pathlib import PurePosixPath
 
 TEMPORARY_PREFIX = ".unpacking-"
-"""How the names of half-written files begin; no member may be called so."""
-
+"""Names of half-written files begin with this; nothing that is ingested may be called so."""
+PATH_LENGTH, DEPTH = 512, 32
+"""Most characters of a path below the target, and most folders and file in it."""
 _NAME_BYTES = 255  # of one folder or file name, in UTF-8: the limit of the common file systems
 _DRIVE = re.compile("[A-Za-z]:")
 _FORBIDDEN_CATEGORIES = {
@@ -15,8 +16,8 @@ _FORBIDDEN_CATEGORIES = {
 }
 
 
-def why_refused(name: str, path_length: int, depth: int) -> str | None:
-    """Why a member may not be called so, or None; ``path_length`` in characters, ``depth`` in folders and file."""
+def why_path_is_refused(name: str, path_length: int = PATH_LENGTH, depth: int = DEPTH) -> str | None:
+    """Why ``name`` may not be a path below the target, to be read after "member NAME", or None if it may."""
     if len(name) > path_length:
         return f"has a path of more than {path_length} characters"
     for character in "" if name.isprintable() else name:
@@ -26,24 +27,20 @@ def why_refused(name: str, path_length: int, depth: int) -> str | None:
         return "has an absolute path"
     if "\\" in name:
         return "has a backslash in its name, which is a folder on some systems"
-    path = PurePosixPath(name)
-    if len(path.parts) > depth:
+    parts = PurePosixPath(name).parts
+    if len(parts) > depth:
         return f"lies more than {depth} folders deep"
-    return next(filter(None, map(_why_part_refused, path.parts)), None)
-
-
-def _why_part_refused(part: str) -> str | None:
-    if part == "..":
+    if ".." in parts:
         return "climbs out of its folder with '..'"
-    if _DRIVE.match(part):
+    if any(map(_DRIVE.match, parts)):
         return "names a drive"
-    if len(part.encode()) > _NAME_BYTES:
+    if any(len(part.encode()) > _NAME_BYTES for part in parts):
         return f"has a name of more than {_NAME_BYTES} bytes"
-    if part.startswith(TEMPORARY_PREFIX):
+    if any(part.startswith(TEMPORARY_PREFIX) for part in parts):
         return f"has a name that starts with '{TEMPORARY_PREFIX}', as this program's half-written files do"
     return None
 
 
-def folded(path: PurePosixPath) -> str:
+def folded(path: PurePosixPath | str) -> str:
     """What two paths share that are one file where case or Unicode composition does not count."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path.as_posix()).casefold())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())

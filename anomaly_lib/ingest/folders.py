@@ -1,10 +1,11 @@
-"""Layouts with a folder a category: MVTec AD, MVTec AD 2, MVTec LOCO AD and BTAD.
+"""Layouts that are told by their folders: MVTec AD, MVTec AD 2, MVTec LOCO AD, BTAD, and the textures of DTD.
 
-They differ in the names of folders and in how a mask finds its image; each function here turns one into the same plan.
+The first four have a folder per category. They differ in the names of folders and in how a mask finds its image; each
+function here turns one into the same plan. DTD (Cimpoi et al., CVPR 2014) has ``images/CLASS/CLASS_NNNN.jpg``.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from anomaly_lib.data.folder import GOOD, Listing, find_mask, list_folder
 from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
@@ -15,6 +16,7 @@ _VALIDATION_NOTE = (
     f"validation/good is in train/good, its names begin with {VALIDATION_PREFIX}: thresholds come from a share of "
     "train/good that is held out (split.held_out)"
 )
+_TEXTURES_NOTE = "textures for synthetic anomalies: name this folder under 'textures' in params.yaml"
 
 
 def is_mvtec_ad(folder: Path) -> bool:
@@ -74,6 +76,28 @@ def plan_btad(folders: list[Path], request: Request) -> Plan:
         items += [image_item(folder.name, "test", GOOD, image) for image in _images(folder / "test/ok")]
         items += _test_group(folder, folder / "test/ko", folder / "ground_truth/ko")
     return Plan(tuple(items))
+
+
+def is_dtd(folder: Path) -> bool:
+    """Whether ``images`` holds folders whose images begin with the folder's name."""
+    groups = list_folder(folder / "images", folder).folders
+    if not groups:
+        return False
+    images = list_folder(groups[0], folder).images
+    return bool(images) and images[0].name.startswith(f"{groups[0].name}_")
+
+
+def plan_dtd(folders: list[Path], request: Request) -> Plan:
+    """The folders of textures, without the labels and splits that classification needs."""
+    return Plan(
+        tuple(
+            Item(PurePosixPath(group.name, image.name), (image,))
+            for folder in folders
+            for group in list_folder(folder / "images", folder).folders
+            for image in list_folder(group, folder).images
+        ),
+        (_TEXTURES_NOTE,),
+    )
 
 
 def _plain(folder: Path) -> Iterator[Item]:
