@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.data.images import printable
 from anomaly_lib.ingest.guard import guard_store
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
+from anomaly_lib.ingest.names import why_name_is_refused
 from anomaly_lib.ingest.plan import Plan, Request, count_lines, differences
 from anomaly_lib.ingest.sources import find_layout, fingerprint, opened
 from anomaly_lib.ingest.write import HIDDEN, finish, is_finished, partial_folder, write_plan
@@ -61,8 +63,9 @@ def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
         raise InputError("--masks needs --bad: masks say where the defects of bad photos are")
     if not photos and any((request.good, request.bad, request.masks, request.name)):
         raise InputError(f"--good, --bad, --masks and --name are for 'data ingest folder', not for {request.layout}")
-    if photos and (Path(request.name).name != request.name or request.name.startswith(".")):
-        raise InputError(f"--name {request.name}: a name of letters and digits, not a path, is needed")
+    if photos and (reason := why_name_is_refused(request.name)):
+        remedy = "name the category by letters, digits, '.', '_' and '-', not a path"
+        raise InputError(printable(f"--name {request.name}: {reason}; {remedy}"))
     sources = request.folders() or ((layout.default_source(),) if layout.default_source else ())
     if not sources:
         raise InputError(f"which files? name the folder or archive of {layout.title} after '{request.layout}'")
