@@ -141,7 +141,7 @@ def test_the_split_of_elpv_depends_on_the_names_alone(sources, tmp_path):
 def test_the_package_elpv_has_the_classes_that_were_counted_in_it():
     """Counted in its labels.csv; that pixels equal those of its own loader was checked once, it takes a minute."""
     pytest.importorskip("elpv_dataset", reason="the extra elpv is not installed")
-    counts = count_by_split(plan_elpv([elpv_package()], Request("elpv")).checked().items)
+    counts = count_by_split(plan_elpv([elpv_package()], Request("elpv")).checked(4).items)
     assert counts == {
         "monocrystalline": {"train": 441, "test good": 147, "test anomalous": 313, UNCERTAIN: 173},
         "polycrystalline": {"train": 690, "test good": 230, "test anomalous": 402, UNCERTAIN: 228},

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anomaly_lib.ingest import folders, photos, tables
-from anomaly_lib.ingest.plan import Plan, Request
+from anomaly_lib.ingest.plan import CATEGORY_DEPTH, Plan, Request
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0: not for commercial use; share alike"
 
@@ -31,6 +31,8 @@ class Layout:
     """Totals of ``counts.TOTALS``; empty where no source is known."""
     default_source: Callable[[], Path] | None = None
     """Where the data is when no source is named."""
+    depth: int = CATEGORY_DEPTH
+    """Parts of every place below the target."""
     next_step: str = "set 'data: {target}' and the categories in a profile's params.yaml"
 
 
@@ -89,6 +91,7 @@ LAYOUTS = {
         licence="for research; read its page before you use the images",
         how_to_get="download DTD, the Describable Textures Dataset, from its page at robots.ox.ac.uk",
         published={"images": 5640, "folders": 47},
+        depth=2,
         next_step="set 'textures: {target}' in a profile's params.yaml",
     ),
     "elpv": Layout(
@@ -109,6 +112,7 @@ LAYOUTS = {
         plan=photos.plan_photos,
         licence="yours",
         how_to_get="take photos",
+        depth=3,
         next_step="name the category in profiles/own/params.yaml, then: python -m anomaly_lib fanout --profile own",
     ),
 }

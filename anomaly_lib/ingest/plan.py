@@ -7,6 +7,10 @@ from pathlib import Path, PurePosixPath
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
+from anomaly_lib.ingest.names import folded, why_name_is_refused, why_path_is_refused
+
+CATEGORY_DEPTH = 4
+"""Parts of a place that begins with its category: category, split, group and file."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,37 @@ class Plan:
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
 
-    def checked(self) -> "Plan":
-        """The plan in the order of its places. Raises InputError for an empty one or two files of one place."""
+    def checked(self, depth: int) -> "Plan":
+        """The plan in the order of its places, each of which has so many parts: the one gate for all layouts.
+
+        Raises InputError for an empty plan, a place outside the target, a category that may not be called so, and two
+        places that are one file or folder where case or accents do not count.
+        """
         if not self.items:
             raise InputError("there is nothing to ingest; name the folder or archive that holds the images")
-        taken: dict[str, Item] = {}
+        taken: dict[str, tuple[PurePosixPath, Item]] = {}
         for item in self.items:
-            # case folded: on some disks A.png and a.png are one file
-            other = taken.setdefault(item.place.as_posix().casefold(), item)
-            if other is not item:
-                message = f"would be written to {item.place}, and so would {other.sources[0]}"
-                raise InputError(Problem(item.sources[0], message, "rename or remove one of the two"))
+            if reason := _why_place_is_refused(item.place, depth):
+                message = f"would be written to '{item.place}', which {reason}"
+                raise InputError(Problem(item.sources[0], message, "rename the file, folder or category"))
+            for place in (item.place, *item.place.parents):
+                other_place, other = taken.setdefault(folded(place), (place, item))
+                if other_place != place or (other is not item and place == item.place):
+                    message = f"would be written to {item.place}, and so would {other.sources[0]}"
+                    if other_place != place:
+                        message += ", where case and accents do not count"
+                    raise InputError(Problem(item.sources[0], message, "rename or remove one of the two"))
         return Plan(tuple(sorted(self.items, key=lambda item: item.place.as_posix())), self.notes)
+
+
+def _why_place_is_refused(place: PurePosixPath, depth: int) -> str | None:
+    if reason := why_path_is_refused(str(place)):
+        return reason
+    if len(place.parts) != depth:
+        return f"has {len(place.parts)} parts instead of {depth}"
+    if any(part.startswith(".") for part in place.parts):
+        return "is hidden"
+    return why_name_is_refused(place.parts[0]) if depth == CATEGORY_DEPTH else None
 
 
 def image_item(category: str, split: str, group: str, image: Path, name: str | None = None) -> Item:

@@ -11,7 +11,7 @@ from anomaly_lib.ingest.layouts import LAYOUTS, Layout
 from anomaly_lib.ingest.names import why_name_is_refused
 from anomaly_lib.ingest.plan import Plan, Request, count_lines, differences
 from anomaly_lib.ingest.sources import find_layout, fingerprint, opened
-from anomaly_lib.ingest.write import HIDDEN, finish, is_finished, partial_folder, write_plan
+from anomaly_lib.ingest.write import finish, hidden_folders, is_finished, partial_folder, write_plan
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,28 @@ def ingest(request: Request, output: Path | None = None, progress: bool = True) 
     a target that is taken, too little room, and files that cannot be read. Interrupted, it leaves a hidden folder
     beside the target, from which the same call goes on.
     """
+    try:
+        return _ingest(request, (output or Path(LAYOUTS[request.layout].output)).absolute(), progress)
+    except OSError as error:  # a name too long, a folder that may not be read, a disk that fails
+        place = printable(str(error.filename or request.layout))
+        raise InputError(f"{place}: {error.strerror or error}; cure that and run the command again") from error
+
+
+def _ingest(request: Request, output: Path, progress: bool) -> Outcome:
     layout = LAYOUTS[request.layout]
     sources = _sources(request, layout)
-    target = (output or Path(layout.output)).absolute() / (request.name or "")
+    target = output / (request.name or "")
     record = request.settings() | {"sources": [fingerprint(source) for source in sources]}
-    guarded = guard_store(target)
     if is_finished(target, record):
-        return Outcome(target, was_there=True, guarded=guarded)
-    own = target.with_name(f"{HIDDEN}{target.name}-unpacked")
+        return Outcome(target, was_there=True, guarded=guard_store(target))
+    guard_store(target, only_check=True)
+    _, own = hidden_folders(target)
     with partial_folder(target, record) as folder:
         plan = _plan(request, layout, sources, own)
         found = differences(plan.items, layout.published, bool(request.categories))
         lines = (*count_lines(plan.items), *found, *plan.notes)
         write_plan(plan, folder, _about(layout, lines), own, progress)
+        guarded = guard_store(target)
         finish(folder, target)
     shutil.rmtree(own, ignore_errors=True)
     return Outcome(target, was_there=False, lines=lines, guarded=guarded)
@@ -74,11 +83,11 @@ def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
 
 def _plan(request: Request, layout: Layout, sources: tuple[Path, ...], own: Path) -> Plan:
     folders = [] if request.layout == "folder" else find_layout(request.layout, opened(sources, own))
-    plan = layout.plan(folders, request).checked()
+    plan = layout.plan(folders, request).checked(layout.depth)
     there = sorted({item.place.parts[0] for item in plan.items})
     for name in request.categories:
         if name not in there:
-            raise InputError(f"the source has no category '{name}'; it has: {', '.join(there)}")
+            raise InputError(printable(f"the source has no category '{name}'; it has: {', '.join(there)}"))
     if not request.categories:
         return plan
     return Plan(tuple(item for item in plan.items if item.place.parts[0] in request.categories), plan.notes)

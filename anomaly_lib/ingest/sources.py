@@ -29,15 +29,14 @@ def opened(sources: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
     and for a file that is no archive.
     """
     roots: list[Path] = []
-    for index, source in enumerate(sources):
+    for source in sources:
         if source.is_dir():
             roots.append(source)
-            roots += [_unpacked(archive, folder / f"{index}-{archive.name}") for archive in _archives(source)]
+            roots += [_unpacked(archive, folder, len(roots) + n) for n, archive in enumerate(_archives(source))]
         elif is_archive(source):
-            root = _unpacked(source, folder / f"{index}-{source.name}")
+            root = _unpacked(source, folder, len(roots))
             roots.append(root)
-            inner = list(_archives(root))
-            roots += [_unpacked(archive, folder / f"{index}-inner-{archive.name}") for archive in inner]
+            roots += [_unpacked(archive, folder, len(roots) + n) for n, archive in enumerate([*_archives(root)])]
         else:
             raise InputError(Problem(source, "is neither a folder nor an archive", "name a folder, a zip or a tar"))
     return tuple(roots)
@@ -50,7 +49,8 @@ def _archives(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _unpacked(archive: Path, target: Path) -> Path:
+def _unpacked(archive: Path, folder: Path, number: int) -> Path:
+    target = folder / f"{number}-{archive.name}"  # two archives may have one name
     check_room(target, max(unpacked_size(archive) - bytes_in(target), 0))
     unpack(archive, target)
     return target

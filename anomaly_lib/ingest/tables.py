@@ -18,13 +18,16 @@ drawn with a fixed seed, is ``test/good``.
 """
 
 import csv
+import io
+import os
 from importlib import util
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD, UNCERTAIN, Sample
-from anomaly_lib.data.images import Problem
+from anomaly_lib.data.images import Problem, is_image_name
 from anomaly_lib.data.split import split_normals
+from anomaly_lib.ingest.names import why_path_is_refused
 from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
 
 VISA_TABLE = Path("split_csv/1cls.csv")
@@ -43,6 +46,8 @@ ELPV_GROUPS = {
 TEST_SHARE = 0.25
 """Of the normal images of a type."""
 SEED = 0
+_MOST_TABLE_BYTES = 50_000_000  # VisA's has 1 MB
+_SHOWN_CHARACTERS = 80
 _ELPV_NOTES = (
     "probability 0 is normal (train/good, test/good), 1 is test/defective; there are no masks",
     f"1/3 is {UNCERTAIN}/possibly_defective, 2/3 is {UNCERTAIN}/probably_defective: in no metric, reported apart",
@@ -64,13 +69,19 @@ def plan_visa(folders: list[Path], request: Request) -> Plan:
 def _visa_items(folder: Path, wanted: tuple[str, ...]) -> list[Item]:
     file = folder / VISA_TABLE
     items: list[Item] = []
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
+    reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
+    try:
         if not set(VISA_COLUMNS) <= set(reader.fieldnames or ()):
             raise InputError(Problem(file, "is another table", f"its first line must be {','.join(VISA_COLUMNS)}"))
         for row in reader:
+            if None in row or None in row.values():  # a cell without a column, a column without a cell
+                message = f"line {reader.line_num} has not the {len(reader.fieldnames)} cells of the first line"
+                raise InputError(Problem(file, message, "use the table as it came"))
             if not wanted or row["object"] in wanted:
                 items += _visa_row(folder, reader.line_num, row)
+    except csv.Error as error:
+        message = f"line {reader.line_num} cannot be read ({error})"
+        raise InputError(Problem(file, message, "use the table as it came")) from error
     return items
 
 
@@ -122,13 +133,13 @@ def _elpv_rows(folder: Path) -> list[tuple[Path, float, str]]:
     """(image, probability as a key of ELPV_GROUPS, category) of every line."""
     rows = []
     file = folder / ELPV_TABLE
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(file).splitlines(), 1):
         if not line.strip():
             continue
         try:
             path, probability, kind = line.split()
             nearest = min(ELPV_GROUPS, key=lambda value: abs(value - float(probability)))
-            if abs(nearest - float(probability)) > 0.01:
+            if not abs(nearest - float(probability)) <= 0.01:  # not a number is near to none
                 raise ValueError(probability)
             category = ELPV_CATEGORIES[kind]
         except (ValueError, KeyError) as error:
@@ -138,11 +149,32 @@ def _elpv_rows(folder: Path) -> list[tuple[Path, float, str]]:
     return rows
 
 
+def _text(file: Path) -> str:
+    """A table's text. Raises InputError unless it is UTF-8 and of a table's size."""
+    as_it_came = "use the table as it came, or save it as UTF-8"
+    if file.stat().st_size > _MOST_TABLE_BYTES:
+        raise InputError(Problem(file, f"has more than {_MOST_TABLE_BYTES:,} bytes", as_it_came))
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(file, f"is not text in UTF-8 (byte {error.start})", as_it_came)) from error
+    if "\0" in text:
+        raise InputError(Problem(file, "is not text in UTF-8 (it has NUL characters)", as_it_came))
+    return text
+
+
 def _named(folder: Path, table: Path, name: str) -> Path:
-    """The file that a table names, which must lie in the folder."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise InputError(Problem(folder / table, f"names {name}, which lies outside", "use the table as it came"))
+    """The image or mask that a table names, which must lie in the folder."""
+    path, what = folder / name, ""
+    if reason := why_path_is_refused(name):
+        what = f"lies outside or has no proper name: it {reason}"
+    elif not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        what = "lies outside: it is a link"
+    elif not is_image_name(path):
+        what = "is no image"
+    if what:
+        shown = name[:_SHOWN_CHARACTERS]
+        raise InputError(Problem(folder / table, f"names '{shown}', which {what}", "use the table as it came"))
     if not path.is_file():
         raise InputError(Problem(path, f"is named in {table} but not there", "unpack or install it again"))
     return path

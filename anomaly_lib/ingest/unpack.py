@@ -22,6 +22,7 @@ from anomaly_lib.data.images import Problem, printable
 from anomaly_lib.ingest.archives import CHUNK, Contents, read_tar, read_zip
 from anomaly_lib.ingest.inventory import Inventory, Limits, Member, reading
 from anomaly_lib.ingest.names import TEMPORARY_PREFIX
+from anomaly_lib.ingest.write import Interrupted
 
 _ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 _COMPRESSED_TAR = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
@@ -150,7 +151,7 @@ def _writing_below(target: Path) -> Iterator[Path]:
     except OSError as error:
         place = Path(error.filename) if isinstance(error.filename, str) else target
         what = f"cannot be written ({error.strerror or error})"
-        raise InputError(Problem(place, what, "cure that and unpack again; complete files are kept")) from error
+        raise Interrupted(Problem(place, what, "cure that and unpack again; complete files are kept")) from error
 
 
 def _remove_half_written(root: Path) -> None:
