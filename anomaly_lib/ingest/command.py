@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"wrote {target}")
         for line in outcome.lines:
             print(f"  {line}")
+        if outcome.left_out:
+            print(outcome.left_out)
         print(f"licence: {LAYOUTS[options.layout].licence}")
         print("next: dvc add data")
         print(f"      {LAYOUTS[options.layout].next_step.format(target=target)}")

@@ -7,8 +7,10 @@ function here turns one into the same plan. DTD (Cimpoi et al., CVPR 2014) has `
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from anomaly_lib.data.folder import GOOD, Listing, find_mask, list_folder
-from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.data.folder import GOOD, Listing, list_folder
+from anomaly_lib.ingest.names import composed
+from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
 
 VALIDATION_PREFIX = "validation_"
 """Normal images of a validation split join ``train/good``; their numbers start at 000 again."""
@@ -60,7 +62,7 @@ def plan_mvtec_ad_2(folders: list[Path], request: Request) -> Plan:
     for folder in folders:
         public = folder / "test_public"
         items += [*_train(folder), *_validation(folder)]
-        for group in list_folder(public, folder).folders:
+        for group in _listed(public, folder).folders:
             if group.name != "ground_truth":
                 items += _test_group(folder, group, public / "ground_truth" / group.name)
     private = sorted({path.name for folder in folders for path in folder.glob("test_private*")})
@@ -72,8 +74,8 @@ def plan_btad(folders: list[Path], request: Request) -> Plan:
     """``ok`` becomes ``good``; the type of defect stays ``ko``. A mask has its image's name, with any suffix."""
     items: list[Item] = []
     for folder in folders:
-        items += [image_item(folder.name, "train", GOOD, image) for image in _images(folder / "train/ok")]
-        items += [image_item(folder.name, "test", GOOD, image) for image in _images(folder / "test/ok")]
+        items += [image_item(folder.name, "train", GOOD, image) for image in _images(folder / "train/ok", folder)]
+        items += [image_item(folder.name, "test", GOOD, image) for image in _images(folder / "test/ok", folder)]
         items += _test_group(folder, folder / "test/ko", folder / "ground_truth/ko")
     return Plan(tuple(items))
 
@@ -93,8 +95,8 @@ def plan_dtd(folders: list[Path], request: Request) -> Plan:
         tuple(
             Item(PurePosixPath(group.name, image.name), (image,))
             for folder in folders
-            for group in list_folder(folder / "images", folder).folders
-            for image in list_folder(group, folder).images
+            for group in _listed(folder / "images", folder).folders
+            for image in _images(group, folder)
         ),
         (_TEXTURES_NOTE,),
     )
@@ -102,38 +104,40 @@ def plan_dtd(folders: list[Path], request: Request) -> Plan:
 
 def _plain(folder: Path) -> Iterator[Item]:
     yield from _train(folder)
-    for group in list_folder(folder / "test", folder).folders:
+    for group in _listed(folder / "test", folder).folders:
         yield from _test_group(folder, group, folder / "ground_truth" / group.name)
 
 
 def _train(folder: Path) -> Iterator[Item]:
-    for image in _images(folder / "train" / GOOD):
+    for image in _images(folder / "train" / GOOD, folder):
         yield image_item(folder.name, "train", GOOD, image)
 
 
 def _validation(folder: Path) -> Iterator[Item]:
-    for image in _images(folder / "validation" / GOOD):
+    for image in _images(folder / "validation" / GOOD, folder):
         yield image_item(folder.name, "train", GOOD, image, f"{VALIDATION_PREFIX}{image.name}")
 
 
 def _test_group(folder: Path, group: Path, truth: Path) -> Iterator[Item]:
     """Images of one folder of the test split, and their masks: a file each, or a folder of files each."""
-    masks = _listing(truth)
-    by_stem = {mask.stem: mask for mask in masks.images}
-    by_folder = {inside.name: _images(inside) for inside in masks.folders}
-    for image in _images(group):
+    masks = _listed(truth, folder)
+    by_name = {composed(inside.name): _images(inside, folder) for inside in masks.folders}
+    by_name |= {composed(mask.stem): [mask] for mask in masks.images}
+    for image in _images(group, folder):
         yield image_item(folder.name, "test", group.name, image)
         if group.name == GOOD:
             continue
-        one = find_mask(image, by_stem)
-        found = [one] if one else by_folder.get(image.stem, [])
-        if found:
+        if found := masks_of(image, by_name):
             yield mask_item(folder.name, group.name, image.stem, found)
 
 
-def _images(folder: Path) -> list[Path]:
-    return list(_listing(folder).images)
+def _images(folder: Path, root: Path) -> list[Path]:
+    return list(_listed(folder, root).images)
 
 
-def _listing(folder: Path) -> Listing:
-    return list_folder(folder, folder)
+def _listed(folder: Path, root: Path) -> Listing:
+    """Images and folders in a folder. A link that leaves ``root`` raises InputError: its file must not get lost."""
+    listing = list_folder(folder, root)
+    if listing.problems:
+        raise InputError(listing.problems[0])
+    return listing

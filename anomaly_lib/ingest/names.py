@@ -71,6 +71,11 @@ def why_path_is_refused(name: str, path_length: int = PATH_LENGTH, depth: int = 
     return None
 
 
+def composed(name: str) -> str:
+    """The one spelling of a name: an accent is part of its letter (NFC), however the file system has it."""
+    return unicodedata.normalize("NFC", name)
+
+
 def folded(path: PurePosixPath | str) -> str:
     """What two paths share that are one file where case or Unicode composition does not count."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
+    return composed(composed(str(path)).casefold())

@@ -1,16 +1,43 @@
 """What an ingest is asked for, and what it comes to: which file goes where, before anything is written."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD
-from anomaly_lib.data.images import Problem
-from anomaly_lib.ingest.names import folded, why_name_is_refused, why_path_is_refused
+from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name, printable
+from anomaly_lib.ingest.names import composed, folded, why_name_is_refused, why_path_is_refused
 
 CATEGORY_DEPTH = 4
 """Parts of a place that begins with its category: category, split, group and file."""
+
+
+RECODED = {".webp"}
+RENAMED = {".jfif": ".jpg", ".jpe": ".jpg", ".webp": ".png"}
+"""What Pillow reads although data folders do not hold files of such names -> the suffix there."""
+PICTURES = {
+    *SUFFIXES,
+    *RENAMED,
+    ".gif",
+    ".jp2",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".dng",
+    ".raw",
+    ".jxl",
+    ".tga",
+    ".ppm",
+    ".pgm",
+}
+"""Suffixes of photos, whether or not they are read."""
+READ = ", ".join(suffix[1:] for suffix in (*SUFFIXES, *RENAMED))
+LeftOut = dict[str, list[str]]
+"""Reason -> files that an ingest does not take."""
+Masks = dict[str, list[Path]]
+"""Name of an image, which may end in ``_mask``, as ``names.composed`` spells it -> its masks."""
+_SHOWN = 3  # names per reason
 
 
 @dataclass(frozen=True)
@@ -42,6 +69,18 @@ class Item:
 
     place: PurePosixPath
     sources: tuple[Path, ...]
+    recoded: bool = False
+    """Whether its pixels are written as PNG instead, since data folders do not hold files of its type."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the file is the source, byte for byte."""
+        return len(self.sources) == 1 and not self.recoded
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether it says where a defect is."""
+        return "ground_truth" in self.place.parts[:-2]
 
 
 @dataclass(frozen=True)
@@ -50,6 +89,7 @@ class Plan:
 
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
+    left_out: LeftOut = field(default_factory=dict)
 
     def checked(self, depth: int) -> "Plan":
         """The plan in the order of its places, each of which has so many parts: the one gate for all layouts.
@@ -71,7 +111,7 @@ class Plan:
                     if other_place != place:
                         message += ", where case and accents do not count"
                     raise InputError(Problem(item.sources[0], message, "rename or remove one of the two"))
-        return Plan(tuple(sorted(self.items, key=lambda item: item.place.as_posix())), self.notes)
+        return Plan(tuple(sorted(self.items, key=lambda item: item.place.as_posix())), self.notes, self.left_out)
 
 
 def _why_place_is_refused(place: PurePosixPath, depth: int) -> str | None:
@@ -86,14 +126,43 @@ def _why_place_is_refused(place: PurePosixPath, depth: int) -> str | None:
 
 def image_item(category: str, split: str, group: str, image: Path, name: str | None = None) -> Item:
     """An image of ``split`` ("train", "test", ...) and group (``good`` or a type of defect), under its own name."""
-    return Item(PurePosixPath(category, split, group, name or image.name), (image,))
+    suffix = image.suffix.lower()
+    name = f"{image.stem}{RENAMED[suffix]}" if suffix in RENAMED else name or image.name
+    return Item(PurePosixPath(category, split, group, name), (image,), recoded=suffix in RECODED)
 
 
 def mask_item(category: str, defect: str, image_stem: str, masks: Iterable[Path]) -> Item:
     """The mask of an image: one file keeps its format, several become one PNG."""
     masks = tuple(masks)
     suffix = masks[0].suffix.lower() if len(masks) == 1 else ".png"
-    return Item(PurePosixPath(category, "ground_truth", defect, f"{image_stem}_mask{suffix}"), masks)
+    name = f"{image_stem}_mask{RENAMED.get(suffix, suffix)}"
+    return Item(PurePosixPath(category, "ground_truth", defect, name), masks, recoded=suffix in RECODED)
+
+
+def masks_of(image: Path, masks: Masks) -> list[Path]:
+    """The masks of an image: ``NAME_mask`` goes before ``NAME``."""
+    name = composed(image.stem)
+    return masks.get(f"{name}_mask") or masks.get(name) or []
+
+
+def is_readable_name(path: Path) -> bool:
+    """Whether a file's name is that of an image which can be ingested."""
+    return is_image_name(path) or (path.suffix.lower() in RENAMED and not path.name.startswith("."))
+
+
+def is_of_the_system(path: Path) -> bool:
+    """Whether a file is one that macOS or Windows puts beside photos by itself."""
+    return path.name in (".DS_Store", "Thumbs.db", "desktop.ini") or path.name.startswith("._")
+
+
+def left_out_line(groups: LeftOut) -> str:
+    """How many files are left out, in all and for each reason, with some of their names; empty for none."""
+    parts = [
+        f"{len(names)} {reason} ({', '.join(sorted(names)[:_SHOWN])}{', …' * (len(names) > _SHOWN)})"
+        for reason, names in sorted(groups.items())
+    ]
+    count = sum(map(len, groups.values()))
+    return printable(f"left out {count} file{'s' * (count > 1)}: {', '.join(parts)}") if parts else ""
 
 
 def count_by_split(items: Iterable[Item]) -> dict[str, dict[str, int]]:

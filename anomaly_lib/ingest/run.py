@@ -1,15 +1,27 @@
 """The ingest from beginning to end."""
 
+import html
+import os
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import printable
 from anomaly_lib.ingest.guard import guard_store
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
-from anomaly_lib.ingest.names import why_name_is_refused
-from anomaly_lib.ingest.plan import Plan, Request, count_lines, differences
+from anomaly_lib.ingest.names import composed, why_name_is_refused
+from anomaly_lib.ingest.plan import (
+    PICTURES,
+    LeftOut,
+    Plan,
+    Request,
+    count_lines,
+    differences,
+    is_of_the_system,
+    left_out_line,
+)
 from anomaly_lib.ingest.sources import find_layout, fingerprint, opened
 from anomaly_lib.ingest.write import finish, hidden_folders, is_finished, partial_folder, write_plan
 
@@ -23,6 +35,8 @@ class Outcome:
     """Whether the same ingest had been done before."""
     lines: tuple[str, ...] = ()
     """Counts and notes."""
+    left_out: str = ""
+    """How many files were not taken and why, some of them by name; empty if all were."""
     guarded: bool = False
     """Whether ``data.dvc`` was turned away from the store inside the repository."""
 
@@ -54,11 +68,12 @@ def _ingest(request: Request, output: Path, progress: bool) -> Outcome:
         plan = _plan(request, layout, sources, own)
         found = differences(plan.items, layout.published, bool(request.categories))
         lines = (*count_lines(plan.items), *found, *plan.notes)
-        write_plan(plan, folder, _about(layout, lines), own, progress)
+        left_out = left_out_line(plan.left_out)
+        write_plan(plan, folder, _about(layout, (*lines, *filter(None, [left_out]))), own, progress)
         guarded = guard_store(target)
         finish(folder, target)
     shutil.rmtree(own, ignore_errors=True)
-    return Outcome(target, was_there=False, lines=lines, guarded=guarded)
+    return Outcome(target, was_there=False, lines=lines, left_out=left_out, guarded=guarded)
 
 
 def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
@@ -82,18 +97,40 @@ def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
 
 
 def _plan(request: Request, layout: Layout, sources: tuple[Path, ...], own: Path) -> Plan:
-    folders = [] if request.layout == "folder" else find_layout(request.layout, opened(sources, own))
+    if request.layout == "folder":
+        return layout.plan([], request).checked(layout.depth)
+    folders = find_layout(request.layout, opened(sources, own))
     plan = layout.plan(folders, request).checked(layout.depth)
+    left_out = _left_out(folders, plan)
     there = sorted({item.place.parts[0] for item in plan.items})
     for name in request.categories:
-        if name not in there:
+        if composed(name) not in map(composed, there):
             raise InputError(printable(f"the source has no category '{name}'; it has: {', '.join(there)}"))
     if not request.categories:
-        return plan
-    return Plan(tuple(item for item in plan.items if item.place.parts[0] in request.categories), plan.notes)
+        return replace(plan, left_out=left_out)
+    wanted = set(map(composed, request.categories))
+    return Plan(tuple(item for item in plan.items if composed(item.place.parts[0]) in wanted), plan.notes)
+
+
+def _left_out(folders: list[Path], plan: Plan) -> LeftOut:
+    """Files of images that a public layout does not take, as somebody may have added some."""
+    taken = {source for item in plan.items for source in item.sources}
+    others = [
+        os.path.relpath(path, folder.parent)
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path not in taken and path.suffix.lower() in PICTURES and path.is_file() and not is_of_the_system(path)
+        if not path.relative_to(folder).parts[0].startswith("test_private")  # named by its layout
+    ]
+    return {"images that the layout has no place for": others} if others else {}
 
 
 def _about(layout: Layout, lines: tuple[str, ...]) -> str:
     """The text that lies beside the data."""
     head = f"# {layout.title}\n\nWritten by `python -m anomaly_lib data ingest`.\n\nLicence: {layout.licence}.\n\n"
-    return head + "".join(f"* {line}\n" for line in lines)
+    return head + "".join(f"* {_markdown(line)}\n" for line in lines)
+
+
+def _markdown(text: str) -> str:
+    """A line with file names in it as text that Markdown shows as it is."""
+    return re.sub(r"([\\`*|\[\]!~])", r"\\\1", html.escape(printable(text), quote=False))

@@ -1,11 +1,14 @@
 """From what was named on the command line to the folders of a layout: archives are unpacked first."""
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.data.images import Problem
+from anomaly_lib.base.progress import progress_bar
+from anomaly_lib.data.images import Problem, printable
 from anomaly_lib.ingest.layouts import LAYOUTS
 from anomaly_lib.ingest.unpack import is_archive, unpack, unpacked_size
 from anomaly_lib.ingest.write import check_room
@@ -15,11 +18,19 @@ DEPTH = 4
 
 
 def fingerprint(source: Path) -> dict:
-    """Name, number of files and bytes of a source: enough to tell one from another, and quick."""
+    """Name of a source, and the number, bytes and digest of its files: names and content tell one from another."""
     if not source.exists():
         raise InputError(Problem(source, "no such file or folder", "name the archive or folder that you downloaded"))
     files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
-    return {"name": source.name, "files": len(files), "bytes": sum(path.stat().st_size for path in files)}
+    total = sum(path.stat().st_size for path in files)
+    digest = hashlib.blake2b(digest_size=16)
+    with progress_bar(description=f"read {printable(source.name)}", total=total, unit="B", unit_scale=True) as bar:
+        for path in sorted(files):
+            digest.update(os.fsencode(path.relative_to(source)) + b"\0")
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+                bar.update(file.tell())
+    return {"name": source.name, "files": len(files), "bytes": total, "blake2b": digest.hexdigest()}
 
 
 def opened(sources: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
@@ -31,7 +42,7 @@ def opened(sources: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
     roots: list[Path] = []
     for source in sources:
         if source.is_dir():
-            roots.append(source)
+            roots.append(source if source.name not in ("", "..") else source.resolve())  # it may name the category
             roots += [_unpacked(archive, folder, len(roots) + n) for n, archive in enumerate(_archives(source))]
         elif is_archive(source):
             root = _unpacked(source, folder, len(roots))

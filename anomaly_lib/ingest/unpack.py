@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -64,12 +64,13 @@ def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> None:  # n
     )
     with _writing_below(target) as root:
         there = {member.path for member, crc in checked if _is_there(root, member, crc)}
-        for expected, found in zip_longest(checked, _contents(archive, limits, "unpack")):
-            if expected is None or found is None or found[0] != expected[0]:
-                raise changed
-            (member, crc), (_, chunks) = expected, found
-            if member.path not in there and not _write(root, member, crc, chunks):
-                raise changed
+        with closing(_contents(archive, limits, "unpack")) as contents:
+            for expected, found in zip_longest(checked, contents):
+                if expected is None or found is None or found[0] != expected[0]:
+                    raise changed
+                (member, crc), (_, chunks) = expected, found
+                if member.path not in there and not _write(root, member, crc, chunks):
+                    raise changed
 
 
 def _format(archive: Path) -> str | None:
@@ -122,7 +123,8 @@ def _check(archive: Path, limits: Limits) -> Checked:
 
 @lru_cache(maxsize=1)  # the disk check and unpacking ask for the same, which takes a minute for 5 GB
 def _check_once(archive: Path, limits: Limits, version: tuple[int, ...]) -> Checked:
-    checked = tuple((member, _crc_32(chunks)) for member, chunks in _contents(archive, limits, "check"))
+    with closing(_contents(archive, limits, "check")) as contents:  # else an error appears beside its progress bar
+        checked = tuple((member, _crc_32(chunks)) for member, chunks in contents)
     if all(member.is_folder for member, _ in checked):
         raise InputError(Problem(archive, "holds no file", "check that it is the right archive"))
     return checked

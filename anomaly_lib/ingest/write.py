@@ -20,7 +20,7 @@ from anomaly_lib.base.disk import free_bytes
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
-from anomaly_lib.data.images import Problem, read_mask
+from anomaly_lib.data.images import Problem, read_mask, read_rgb
 from anomaly_lib.ingest.plan import Item, Plan
 
 RECORD = "ingest.json"
@@ -135,8 +135,10 @@ def _write(item: Item, folder: Path, own: Path) -> None:
     source = item.sources[0]
     try:
         with replacing(folder / item.place) as temporary:
-            if len(item.sources) > 1:
+            if item.is_mask and not item.is_copy:
                 _write_union(item.sources, temporary)
+            elif item.recoded:
+                Image.fromarray(read_rgb(source)).save(temporary, "PNG")
             elif not (source.is_relative_to(own) and _linked(source, temporary)):
                 shutil.copyfile(source, temporary)
     except OSError as error:
@@ -168,7 +170,7 @@ def _is_complete(item: Item, folder: Path) -> bool:
     """A file under its final name was written whole; the size still tells after a power cut."""
     try:
         size = (folder / item.place).stat().st_size
-        return size == item.sources[0].stat().st_size if len(item.sources) == 1 else size > 0
+        return size == item.sources[0].stat().st_size if item.is_copy else size > 0
     except OSError:
         return False
 
