@@ -482,3 +482,8 @@ def test_names_of_files_are_text_in_the_readme(run, photos, tmp_path):
     assert "=cmd\\|calc.gif" in text
     assert "a\\\\nb\\`\\[x\\](y).gif" in text
     assert "left out 3 files" in text.splitlines()[-1]
+
+
+def test_a_name_as_long_as_file_systems_take_is_refused_before_writing(run, photos, tmp_path):
+    photos(f"ok/{'e' * 251}.png")
+    assert_nothing_changed(tmp_path, run, *arguments(tmp_path), reason="more than 254 bytes")

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD, Listing, list_folder
+from anomaly_lib.data.images import printable
 from anomaly_lib.ingest.names import composed
 from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
 
@@ -47,7 +48,7 @@ def plan_mvtec_ad(folders: list[Path], request: Request) -> Plan:
 
 
 def plan_mvtec_loco(folders: list[Path], request: Request) -> Plan:
-    """Masks of an image lie in a folder of its name, one a defect: they become one."""
+    """Masks of an image lie in a folder of its name, one per defect: they become one."""
     items = [item for folder in folders for item in (*_plain(folder), *_validation(folder))]
     notes = (
         _VALIDATION_NOTE,
@@ -66,7 +67,11 @@ def plan_mvtec_ad_2(folders: list[Path], request: Request) -> Plan:
             if group.name != "ground_truth":
                 items += _test_group(folder, group, public / "ground_truth" / group.name)
     private = sorted({path.name for folder in folders for path in folder.glob("test_private*")})
-    left_out = f"left out, as they have no labels: {', '.join(private)}" if private else "private test sets: none here"
+    left_out = (
+        f"left out, as they have no labels: {printable(', '.join(private))}"
+        if private
+        else "private test sets: none here"
+    )
     return Plan(tuple(items), (_VALIDATION_NOTE, left_out))
 
 

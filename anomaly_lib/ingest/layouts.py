@@ -1,4 +1,4 @@
-"""The layouts that can be ingested, an entry each: how one is called and recognised, who reads it, what is published.
+"""The layouts that can be ingested, one entry each: how it is called and recognised, who reads it, what is published.
 
 The published counts are those whose source is known: MVTec AD, Bergmann et al., IJCV 2021; VisA, the README of its
 authors; BTAD, Mishra et al., ISIE 2021; DTD, Cimpoi et al., CVPR 2014; ELPV, the page of its package. Where there is

@@ -9,28 +9,15 @@ from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name, printable
 from anomaly_lib.ingest.names import composed, folded, why_name_is_refused, why_path_is_refused
 
+LONGEST_NAME = 254
+"""Bytes of a file name: one less than file systems take, as a half-written file has a dot before its name."""
 CATEGORY_DEPTH = 4
 """Parts of a place that begins with its category: category, split, group and file."""
-
-
 RECODED = {".webp"}
 RENAMED = {".jfif": ".jpg", ".jpe": ".jpg", ".webp": ".png"}
 """What Pillow reads although data folders do not hold files of such names -> the suffix there."""
-PICTURES = {
-    *SUFFIXES,
-    *RENAMED,
-    ".gif",
-    ".jp2",
-    ".heic",
-    ".heif",
-    ".avif",
-    ".dng",
-    ".raw",
-    ".jxl",
-    ".tga",
-    ".ppm",
-    ".pgm",
-}
+_NOT_READ = ".gif .jp2 .heic .heif .avif .dng .raw .jxl .tga .ppm .pgm"
+PICTURES = {*SUFFIXES, *RENAMED, *_NOT_READ.split()}
 """Suffixes of photos, whether or not they are read."""
 READ = ", ".join(suffix[1:] for suffix in (*SUFFIXES, *RENAMED))
 LeftOut = dict[str, list[str]]
@@ -121,6 +108,8 @@ def _why_place_is_refused(place: PurePosixPath, depth: int) -> str | None:
         return f"has {len(place.parts)} parts instead of {depth}"
     if any(part.startswith(".") for part in place.parts):
         return "is hidden"
+    if len(place.name.encode()) > LONGEST_NAME:
+        return f"has a name of more than {LONGEST_NAME} bytes"
     return why_name_is_refused(place.parts[0]) if depth == CATEGORY_DEPTH else None
 
 
@@ -195,7 +184,7 @@ TOTALS: dict[str, Callable[[Row], int]] = {
 
 
 def count_lines(items: Iterable[Item]) -> list[str]:
-    """A line a category."""
+    """A line per category."""
     return [
         f"{category}: {text}" if category else text
         for category, row in sorted(count_by_split(items).items())

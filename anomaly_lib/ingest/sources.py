@@ -54,7 +54,7 @@ def opened(sources: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
 
 
 def _archives(folder: Path) -> Iterator[Path]:
-    """Archives in a folder and in its folders: MVTec offers one a category."""
+    """Archives in a folder and in its folders: MVTec offers one per category."""
     for path in sorted((*folder.glob("*"), *folder.glob("*/*"))):
         if path.name.lower().endswith((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")) and is_archive(path):
             yield path

@@ -27,7 +27,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD, UNCERTAIN, Sample
 from anomaly_lib.data.images import Problem, is_image_name
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.ingest.names import why_path_is_refused
+from anomaly_lib.ingest.names import composed, why_path_is_refused
 from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
 
 VISA_TABLE = Path("split_csv/1cls.csv")
@@ -77,7 +77,7 @@ def _visa_items(folder: Path, wanted: tuple[str, ...]) -> list[Item]:
             if None in row or None in row.values():  # a cell without a column, a column without a cell
                 message = f"line {reader.line_num} has not the {len(reader.fieldnames)} cells of the first line"
                 raise InputError(Problem(file, message, "use the table as it came"))
-            if not wanted or row["object"] in wanted:
+            if not wanted or composed(row["object"]) in map(composed, wanted):
                 items += _visa_row(folder, reader.line_num, row)
     except csv.Error as error:
         message = f"line {reader.line_num} cannot be read ({error})"
