@@ -14,9 +14,9 @@ from anomaly_lib.data import load_category, read_mask
 from anomaly_lib.data.folder import UNCERTAIN
 from anomaly_lib.data.validate import validate
 from anomaly_lib.ingest import Request, command, ingest
-from anomaly_lib.ingest.elpv import package_folder, plan_elpv
 from anomaly_lib.ingest.layouts import LAYOUTS as ADAPTERS
 from anomaly_lib.ingest.plan import count_by_split
+from anomaly_lib.ingest.tables import elpv_package, plan_elpv
 from tests import layouts
 
 EXPECTED = {  # folder of the result: number of files
@@ -141,7 +141,7 @@ def test_the_split_of_elpv_depends_on_the_names_alone(sources, tmp_path):
 def test_the_package_elpv_has_the_classes_that_were_counted_in_it():
     """Counted in its labels.csv; that pixels equal those of its own loader was checked once, it takes a minute."""
     pytest.importorskip("elpv_dataset", reason="the extra elpv is not installed")
-    counts = count_by_split(plan_elpv([package_folder()], Request("elpv")).checked().items)
+    counts = count_by_split(plan_elpv([elpv_package()], Request("elpv")).checked(4).items)
     assert counts == {
         "monocrystalline": {"train": 441, "test good": 147, "test anomalous": 313, UNCERTAIN: 173},
         "polycrystalline": {"train": 690, "test good": 230, "test anomalous": 402, UNCERTAIN: 228},

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.ingest.members import Limits
+from anomaly_lib.ingest.inventory import Limits
 from anomaly_lib.ingest.unpack import is_archive, unpack, unpacked_size
 from tests import archives as make
 

@@ -9,7 +9,7 @@ NAMES = ("mvtec", "mvtec_ad_2", "mvtec_loco", "visa", "btad", "dtd", "elpv", "fo
 _EXAMPLES = """examples:
   data ingest elpv                                      from the installed package elpv-dataset
   data ingest mvtec mvtec_anomaly_detection.tar.xz      an archive, or the folder it was unpacked to
-  data ingest mvtec bottle.tar.xz cable.tar.xz          or an archive a category
+  data ingest mvtec bottle.tar.xz cable.tar.xz          or one archive per category
   data ingest folder --good photos/ok --bad photos/ng --name my_parts
 """
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", action="append", default=[], metavar="C", help="only this one; may be repeated")
     photos = parser.add_argument_group("for LAYOUT 'folder': photos of your own")
     photos.add_argument("--good", type=Path, metavar="DIR", help="photos without defects")
-    photos.add_argument("--bad", type=Path, metavar="DIR", help="photos with defects, or a folder of them a type")
+    photos.add_argument("--bad", type=Path, metavar="DIR", help="photos with defects, or a folder of them per type")
     photos.add_argument("--masks", type=Path, metavar="DIR", help="masks of the bad photos, by their names")
     photos.add_argument("--name", metavar="NAME", help="of the category: the result is DIR/NAME")
 
@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"wrote {target}")
         for line in outcome.lines:
             print(f"  {line}")
+        if outcome.left_out:
+            print(outcome.left_out)
         print(f"licence: {LAYOUTS[options.layout].licence}")
         print("next: dvc add data")
         print(f"      {LAYOUTS[options.layout].next_step.format(target=target)}")

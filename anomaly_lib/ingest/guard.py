@@ -20,10 +20,11 @@ SAMPLE = ("data/sample", "data/textures")
 """What ``dvc pull data`` brings in a fresh clone."""
 
 
-def guard_store(target: Path) -> bool:
+def guard_store(target: Path, only_check: bool = False) -> bool:
     """Turn ``data.dvc`` away from the store if it tracks the folder that ``target`` lies in; whether it had to be.
 
-    Raises InputError where the sample set, which ``data.dvc`` names until then, has not been brought yet.
+    ``only_check`` leaves it as it is. Raises InputError where the sample set, which ``data.dvc`` names until then, has
+    not been brought yet.
     """
     for root in target.parents:
         file = root / TRACKED
@@ -33,8 +34,9 @@ def guard_store(target: Path) -> bool:
             if after == before:
                 return False
             _require_sample(root)
-            with replacing(file) as temporary:
-                temporary.write_text(after, encoding="utf-8")
+            if not only_check:
+                with replacing(file) as temporary:
+                    temporary.write_text(after, encoding="utf-8")
             return True
     return False
 

@@ -1,4 +1,4 @@
-"""The layouts that can be ingested, an entry each: how one is called and recognised, who reads it, what is published.
+"""The layouts that can be ingested, one entry each: how it is called and recognised, who reads it, what is published.
 
 The published counts are those whose source is known: MVTec AD, Bergmann et al., IJCV 2021; VisA, the README of its
 authors; BTAD, Mishra et al., ISIE 2021; DTD, Cimpoi et al., CVPR 2014; ELPV, the page of its package. Where there is
@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly_lib.ingest import dtd, elpv, mvtec, photos, visa
-from anomaly_lib.ingest.plan import Plan, Request
+from anomaly_lib.ingest import folders, photos, tables
+from anomaly_lib.ingest.plan import CATEGORY_DEPTH, Plan, Request
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0: not for commercial use; share alike"
 
@@ -31,6 +31,8 @@ class Layout:
     """Totals of ``counts.TOTALS``; empty where no source is known."""
     default_source: Callable[[], Path] | None = None
     """Where the data is when no source is named."""
+    depth: int = CATEGORY_DEPTH
+    """Parts of every place below the target."""
     next_step: str = "set 'data: {target}' and the categories in a profile's params.yaml"
 
 
@@ -38,8 +40,8 @@ LAYOUTS = {
     "mvtec": Layout(
         title="MVTec AD",
         output="data/mvtec",
-        holds=mvtec.is_mvtec_ad,
-        plan=mvtec.plan_mvtec_ad,
+        holds=folders.is_mvtec_ad,
+        plan=folders.plan_mvtec_ad,
         licence=NON_COMMERCIAL,
         how_to_get="download MVTec AD from its page at mvtec.com",
         published={"train": 3629, "test": 1725, "masks": 1258},
@@ -48,24 +50,24 @@ LAYOUTS = {
     "mvtec_ad_2": Layout(
         title="MVTec AD 2",
         output="data/mvtec_ad_2",
-        holds=mvtec.is_mvtec_ad_2,
-        plan=mvtec.plan_mvtec_ad_2,
+        holds=folders.is_mvtec_ad_2,
+        plan=folders.plan_mvtec_ad_2,
         licence=NON_COMMERCIAL,
         how_to_get="download MVTec AD 2 from its page at mvtec.com",
     ),
     "mvtec_loco": Layout(
         title="MVTec LOCO AD",
         output="data/mvtec_loco",
-        holds=mvtec.is_mvtec_loco,
-        plan=mvtec.plan_mvtec_loco,
+        holds=folders.is_mvtec_loco,
+        plan=folders.plan_mvtec_loco,
         licence=NON_COMMERCIAL,
         how_to_get="download MVTec LOCO AD from its page at mvtec.com",
     ),
     "visa": Layout(
         title="VisA",
         output="data/visa",
-        holds=visa.is_visa,
-        plan=visa.plan_visa,
+        holds=tables.is_visa,
+        plan=tables.plan_visa,
         licence="CC BY 4.0",
         how_to_get="download VisA from its authors' repository amazon-science/spot-diff",
         published={"images": 10821, "normal": 9621, "anomalous": 1200},
@@ -74,8 +76,8 @@ LAYOUTS = {
     "btad": Layout(
         title="BTAD",
         output="data/btad",
-        holds=mvtec.is_btad,
-        plan=mvtec.plan_btad,
+        holds=folders.is_btad,
+        plan=folders.plan_btad,
         licence="as its authors say; read it before you use the images",
         how_to_get="download BTAD (beanTech anomaly detection) from its authors' page",
         published={"images": 2830},
@@ -84,22 +86,23 @@ LAYOUTS = {
     "dtd": Layout(
         title="DTD (textures)",
         output="data/dtd",
-        holds=dtd.is_dtd,
-        plan=dtd.plan_dtd,
+        holds=folders.is_dtd,
+        plan=folders.plan_dtd,
         licence="for research; read its page before you use the images",
         how_to_get="download DTD, the Describable Textures Dataset, from its page at robots.ox.ac.uk",
         published={"images": 5640, "folders": 47},
+        depth=2,
         next_step="set 'textures: {target}' in a profile's params.yaml",
     ),
     "elpv": Layout(
         title="ELPV solar cells",
         output="data/elpv",
-        holds=elpv.is_elpv,
-        plan=elpv.plan_elpv,
+        holds=tables.is_elpv,
+        plan=tables.plan_elpv,
         licence=NON_COMMERCIAL,
         how_to_get="pip install '.[elpv]'",
         published={"images": 2624},
-        default_source=elpv.package_folder,
+        default_source=tables.elpv_package,
         next_step="dvc repro profiles/elpv/dvc.yaml",
     ),
     "folder": Layout(
@@ -109,6 +112,7 @@ LAYOUTS = {
         plan=photos.plan_photos,
         licence="yours",
         how_to_get="take photos",
+        depth=3,
         next_step="name the category in profiles/own/params.yaml, then: python -m anomaly_lib fanout --profile own",
     ),
 }

@@ -1,17 +1,35 @@
 """Any folder of good photos, with or without bad ones and masks, becomes a category.
 
 ``--good DIR --bad DIR --masks DIR``: folders inside ``--bad`` are types of defect, and photos that lie in it directly
-are of the type ``bad``. A mask has its photo's name, or NAME_mask, in ``--masks`` or in the folder of its type there.
-A fifth of the good photos, drawn with a fixed seed, is ``test/good``.
+are of the type ``bad``. A mask has its photo's name, or NAME_mask, in ``--masks`` or in the folder of its type there;
+several masks in a folder of the photo's name become one. A fifth of the good photos, drawn with a fixed seed, is
+``test/good``. Whatever else lies in the folders is left out, counted and named.
 """
 
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.data.folder import GOOD, Sample, find_mask, list_folder
+from anomaly_lib.data.folder import GOOD, Sample
 from anomaly_lib.data.images import Problem
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.ingest.plan import Plan, Request, image_item, mask_item
+from anomaly_lib.ingest.names import composed
+from anomaly_lib.ingest.plan import (
+    READ,
+    Item,
+    LeftOut,
+    Masks,
+    Plan,
+    Request,
+    image_item,
+    is_of_the_system,
+    is_readable_name,
+    left_out_line,
+    mask_item,
+    masks_of,
+)
 
 TEST_SHARE = 0.2
 SEED = 0
@@ -20,62 +38,141 @@ _NOTES = (
     f"a fifth of the good photos is test/good, drawn with seed {SEED} (anomaly_lib.data.split.split_normals)",
     "photos of one part, or of one minute, should not be in train and test: if yours are, sort them by hand",
 )
+_NO_BAD = "no bad photos: a model can be trained and its thresholds found, but it cannot be evaluated"
 
 
 def plan_photos(folders: list[Path], request: Request) -> Plan:
     """Places without a category in front: the target is the category. Raises InputError for folders without photos."""
-    good = _photos(request.good, "good photos")
-    train, test = split_normals([Sample(photo, "train", GOOD, None) for photo in good], TEST_SHARE, SEED)
+    scan = _Scan(request)
+    good, inside = scan.photos(request.good)
+    scan.leave_out_all(inside, "in folders inside --good")
+    if not good:
+        raise InputError(scan.nothing(request.good, "holds no good photos", "put them there directly"))
     if request.bad is None:
-        notes = ("no bad photos: a model can be trained and its thresholds found, but it cannot be evaluated",)
-        return Plan(tuple(image_item("", "train", GOOD, photo) for photo in good), notes)
+        return Plan(tuple(image_item("", "train", GOOD, photo) for photo in good), (_NO_BAD,), scan.left_out)
+    train, test = split_normals([Sample(photo, "train", GOOD, None) for photo in good], TEST_SHARE, SEED)
     items = [image_item("", "train", GOOD, sample.path) for sample in train]
     items += [image_item("", "test", GOOD, sample.path) for sample in test]
-    unused = _masks_below(request.masks)
-    for kind, photos in _bad_photos(request.bad).items():
-        masks = _masks_of(request.masks, kind)
+    return Plan((*items, *_bad_items(scan, request)), _NOTES, scan.left_out)
+
+
+def _bad_items(scan: "_Scan", request: Request) -> list[Item]:
+    kinds = _bad_photos(scan, request.bad)
+    flat, by_kind = _masks(scan, request.masks, kinds)
+    items, used = [], {}
+    for kind, photos in kinds.items():
         for photo in photos:
             items.append(image_item("", "test", kind, photo))
-            if mask := find_mask(photo, masks):
-                items.append(mask_item("", kind, photo.stem, [mask]))
-                unused.discard(mask)
-    notes = [*_NOTES]
-    if unused:
-        notes.append(f"{len(unused)} masks have no photo and are left out, among them {min(unused).name}")
-    return Plan(tuple(items), tuple(notes))
+            masks = masks_of(photo, by_kind.get(composed(kind), {})) or masks_of(photo, flat)
+            if not masks:
+                continue
+            items.append(mask_item("", kind, photo.stem, masks))
+            other = used.setdefault(masks[0], photo)
+            if other != photo:
+                message = f"is the mask of {other} and of {photo}"
+                raise InputError(Problem(masks[0], message, "put masks into folders by type of defect"))
+    taken = {mask for item in items if item.is_mask for mask in item.sources}
+    for masks in (flat, *by_kind.values()):
+        for mask in (mask for group in masks.values() for mask in group if mask not in taken):
+            scan.leave_out(mask, "masks without photo")
+    return items
 
 
-def _photos(folder: Path, what: str) -> list[Path]:
-    listing = list_folder(folder, folder)
-    if listing.problems:
-        raise InputError(listing.problems[0])
-    if not listing.images:
-        raise InputError(Problem(folder, f"holds no {what}", "put them there directly (png, jpg, bmp, tif)"))
-    return list(listing.images)
-
-
-def _bad_photos(folder: Path) -> dict[str, list[Path]]:
-    listing = list_folder(folder, folder)
-    kinds = {entry.name: list(list_folder(entry, folder).images) for entry in listing.folders}
-    kinds = {name: photos for name, photos in kinds.items() if photos}
+def _bad_photos(scan: "_Scan", folder: Path) -> dict[str, list[Path]]:
+    direct, inside = scan.photos(folder)
+    kinds: dict[str, list[Path]] = {}
+    for kind in inside:
+        photos, below = scan.photos(kind)
+        scan.leave_out_all(below, "in folders inside a type of defect")
+        if photos:
+            kinds[kind.name] = photos
     if GOOD in kinds:
         raise InputError(Problem(folder / GOOD, "lies among the bad photos", "rename it or move it to the good ones"))
-    if listing.images:
-        kinds[BAD] = [*kinds.get(BAD, []), *listing.images]
+    if direct:
+        kinds[BAD] = [*kinds.get(BAD, []), *direct]
     if not kinds:
-        raise InputError(Problem(folder, "holds no bad photos", "put them there, or into folders by type of defect"))
+        remedy = "put them there, or into folders by type of defect"
+        raise InputError(scan.nothing(folder, "holds no bad photos", remedy))
     return kinds
 
 
-def _masks_of(folder: Path | None, kind: str) -> dict[str, Path]:
+def _masks(scan: "_Scan", folder: Path | None, kinds: Iterable[str]) -> tuple[Masks, dict[str, Masks]]:
+    """Masks that lie in the folder directly, and those in the folder of a type of defect."""
     if folder is None:
-        return {}
-    listings = [list_folder(place, folder) for place in (folder, folder / kind)]
-    return {mask.stem: mask for listing in listings for mask in listing.images}
+        return {}, {}
+    direct, inside = scan.photos(folder)
+    names = {composed(kind) for kind in kinds}
+    of_kinds = [entry for entry in inside if composed(entry.name) in names]
+    flat = _by_name(scan, direct, [entry for entry in inside if entry not in of_kinds])
+    return flat, {composed(entry.name): _by_name(scan, *scan.photos(entry)) for entry in of_kinds}
 
 
-def _masks_below(folder: Path | None) -> set[Path]:
-    if folder is None:
-        return set()
-    top = list_folder(folder, folder)
-    return {*top.images, *(mask for inside in top.folders for mask in list_folder(inside, folder).images)}
+def _by_name(scan: "_Scan", files: list[Path], folders: list[Path]) -> Masks:
+    masks: Masks = {}
+    for file in files:
+        group = masks.setdefault(composed(file.stem), [])
+        group.append(file)
+        if len(group) > 1:
+            raise InputError(Problem(file, f"is a mask of the same photo as {group[0]}", "keep one of the two"))
+    for folder in folders:  # as MVTec LOCO has them: a file per defect
+        several, below = scan.photos(folder)
+        scan.leave_out_all(below, "in folders inside a photo's masks")
+        if several and masks.setdefault(composed(folder.name), several) is not several:
+            raise InputError(Problem(folder, "has masks of a photo that has one beside it", "keep one of the two"))
+    return masks
+
+
+@dataclass
+class _Scan:
+    """Lists folders of photos, and remembers what it leaves out and why."""
+
+    request: Request
+    left_out: LeftOut = field(default_factory=dict)
+
+    def photos(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """The photos and the folders in a folder, by name; whatever else it holds is left out."""
+        if not folder.is_dir():
+            raise InputError(
+                Problem(folder, "is not a folder", "name the folder that holds the files; unpack archives")
+            )
+        photos, folders = [], []
+        given = {os.path.realpath(other) for other in self.request.folders()}
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if is_of_the_system(entry) or (entry.is_dir() and os.path.realpath(entry) in given):
+                continue  # bad photos may lie in a folder inside the good ones
+            if entry.is_symlink() and not self._leads_inside(entry):
+                self.leave_out(entry, "links that leave the folder or lead nowhere")
+            elif entry.name.startswith("."):
+                self.leave_out(entry, "hidden")
+            elif entry.is_dir():
+                folders.append(entry)
+            elif not entry.is_file():
+                self.leave_out(entry, "neither files nor folders")
+            elif not is_readable_name(entry):
+                self.leave_out(entry, "of types that are not read")
+            else:
+                photos.append(entry)
+        return photos, folders
+
+    def leave_out(self, path: Path, reason: str) -> None:
+        """Remember a file by its path, which begins with the name of the folder that was given."""
+        self.left_out.setdefault(reason, []).append(os.path.relpath(path, self._root(path).absolute().parent))
+
+    def leave_out_all(self, folders: list[Path], reason: str) -> None:
+        """Leave out every file below some folders."""
+        for path in (path for folder in folders for path in sorted(folder.rglob("*"))):
+            if not path.is_dir() and not is_of_the_system(path):
+                self.leave_out(path, reason)
+
+    def nothing(self, folder: Path, message: str, remedy: str) -> InputError:
+        """Says that a folder holds nothing to read, and what it holds instead."""
+        line = left_out_line(self.left_out)
+        return InputError(Problem(folder, f"{message} ({line})" if line else message, f"{remedy} ({READ})"))
+
+    def _root(self, path: Path) -> Path:
+        roots = [root for root in self.request.folders() if path.is_relative_to(root)]
+        return max(roots, key=lambda root: len(root.parts))
+
+    def _leads_inside(self, link: Path) -> bool:
+        root = os.path.realpath(self._root(link))
+        return link.exists() and Path(os.path.realpath(link)).is_relative_to(root)

@@ -1,12 +1,30 @@
 """What an ingest is asked for, and what it comes to: which file goes where, before anything is written."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD
-from anomaly_lib.data.images import Problem
+from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name, printable
+from anomaly_lib.ingest.names import composed, folded, why_name_is_refused, why_path_is_refused
+
+LONGEST_NAME = 254
+"""Bytes of a file name: one less than file systems take, as a half-written file has a dot before its name."""
+CATEGORY_DEPTH = 4
+"""Parts of a place that begins with its category: category, split, group and file."""
+RECODED = {".webp"}
+RENAMED = {".jfif": ".jpg", ".jpe": ".jpg", ".webp": ".png"}
+"""What Pillow reads although data folders do not hold files of such names -> the suffix there."""
+_NOT_READ = ".gif .jp2 .heic .heif .avif .dng .raw .jxl .tga .ppm .pgm"
+PICTURES = {*SUFFIXES, *RENAMED, *_NOT_READ.split()}
+"""Suffixes of photos, whether or not they are read."""
+READ = ", ".join(suffix[1:] for suffix in (*SUFFIXES, *RENAMED))
+LeftOut = dict[str, list[str]]
+"""Reason -> files that an ingest does not take."""
+Masks = dict[str, list[Path]]
+"""Name of an image, which may end in ``_mask``, as ``names.composed`` spells it -> its masks."""
+_SHOWN = 3  # names per reason
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,18 @@ class Item:
 
     place: PurePosixPath
     sources: tuple[Path, ...]
+    recoded: bool = False
+    """Whether its pixels are written as PNG instead, since data folders do not hold files of its type."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the file is the source, byte for byte."""
+        return len(self.sources) == 1 and not self.recoded
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether it says where a defect is."""
+        return "ground_truth" in self.place.parts[:-2]
 
 
 @dataclass(frozen=True)
@@ -46,31 +76,82 @@ class Plan:
 
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
+    left_out: LeftOut = field(default_factory=dict)
 
-    def checked(self) -> "Plan":
-        """The plan in the order of its places. Raises InputError for an empty one or two files of one place."""
+    def checked(self, depth: int) -> "Plan":
+        """The plan in the order of its places, each of which has so many parts: the one gate for all layouts.
+
+        Raises InputError for an empty plan, a place outside the target, a category that may not be called so, and two
+        places that are one file or folder where case or accents do not count.
+        """
         if not self.items:
             raise InputError("there is nothing to ingest; name the folder or archive that holds the images")
-        taken: dict[str, Item] = {}
+        taken: dict[str, tuple[PurePosixPath, Item]] = {}
         for item in self.items:
-            # case folded: on some disks A.png and a.png are one file
-            other = taken.setdefault(item.place.as_posix().casefold(), item)
-            if other is not item:
-                message = f"would be written to {item.place}, and so would {other.sources[0]}"
-                raise InputError(Problem(item.sources[0], message, "rename or remove one of the two"))
-        return Plan(tuple(sorted(self.items, key=lambda item: item.place.as_posix())), self.notes)
+            if reason := _why_place_is_refused(item.place, depth):
+                message = f"would be written to '{item.place}', which {reason}"
+                raise InputError(Problem(item.sources[0], message, "rename the file, folder or category"))
+            for place in (item.place, *item.place.parents):
+                other_place, other = taken.setdefault(folded(place), (place, item))
+                if other_place != place or (other is not item and place == item.place):
+                    message = f"would be written to {item.place}, and so would {other.sources[0]}"
+                    if other_place != place:
+                        message += ", where case and accents do not count"
+                    raise InputError(Problem(item.sources[0], message, "rename or remove one of the two"))
+        return Plan(tuple(sorted(self.items, key=lambda item: item.place.as_posix())), self.notes, self.left_out)
+
+
+def _why_place_is_refused(place: PurePosixPath, depth: int) -> str | None:
+    if reason := why_path_is_refused(str(place)):
+        return reason
+    if len(place.parts) != depth:
+        return f"has {len(place.parts)} parts instead of {depth}"
+    if any(part.startswith(".") for part in place.parts):
+        return "is hidden"
+    if len(place.name.encode()) > LONGEST_NAME:
+        return f"has a name of more than {LONGEST_NAME} bytes"
+    return why_name_is_refused(place.parts[0]) if depth == CATEGORY_DEPTH else None
 
 
 def image_item(category: str, split: str, group: str, image: Path, name: str | None = None) -> Item:
     """An image of ``split`` ("train", "test", ...) and group (``good`` or a type of defect), under its own name."""
-    return Item(PurePosixPath(category, split, group, name or image.name), (image,))
+    suffix = image.suffix.lower()
+    name = f"{image.stem}{RENAMED[suffix]}" if suffix in RENAMED else name or image.name
+    return Item(PurePosixPath(category, split, group, name), (image,), recoded=suffix in RECODED)
 
 
 def mask_item(category: str, defect: str, image_stem: str, masks: Iterable[Path]) -> Item:
     """The mask of an image: one file keeps its format, several become one PNG."""
     masks = tuple(masks)
     suffix = masks[0].suffix.lower() if len(masks) == 1 else ".png"
-    return Item(PurePosixPath(category, "ground_truth", defect, f"{image_stem}_mask{suffix}"), masks)
+    name = f"{image_stem}_mask{RENAMED.get(suffix, suffix)}"
+    return Item(PurePosixPath(category, "ground_truth", defect, name), masks, recoded=suffix in RECODED)
+
+
+def masks_of(image: Path, masks: Masks) -> list[Path]:
+    """The masks of an image: ``NAME_mask`` goes before ``NAME``."""
+    name = composed(image.stem)
+    return masks.get(f"{name}_mask") or masks.get(name) or []
+
+
+def is_readable_name(path: Path) -> bool:
+    """Whether a file's name is that of an image which can be ingested."""
+    return is_image_name(path) or (path.suffix.lower() in RENAMED and not path.name.startswith("."))
+
+
+def is_of_the_system(path: Path) -> bool:
+    """Whether a file is one that macOS or Windows puts beside photos by itself."""
+    return path.name in (".DS_Store", "Thumbs.db", "desktop.ini") or path.name.startswith("._")
+
+
+def left_out_line(groups: LeftOut) -> str:
+    """How many files are left out, in all and for each reason, with some of their names; empty for none."""
+    parts = [
+        f"{len(names)} {reason} ({', '.join(sorted(names)[:_SHOWN])}{', …' * (len(names) > _SHOWN)})"
+        for reason, names in sorted(groups.items())
+    ]
+    count = sum(map(len, groups.values()))
+    return printable(f"left out {count} file{'s' * (count > 1)}: {', '.join(parts)}") if parts else ""
 
 
 def count_by_split(items: Iterable[Item]) -> dict[str, dict[str, int]]:
@@ -88,3 +169,43 @@ def count_by_split(items: Iterable[Item]) -> dict[str, dict[str, int]]:
         row = counts.setdefault(above[0] if len(above) > 1 else "", {})
         row[key] = row.get(key, 0) + 1
     return counts
+
+
+Row = Mapping[str, int]
+TOTALS: dict[str, Callable[[Row], int]] = {
+    "images": lambda row: sum(count for key, count in row.items() if key != "masks"),
+    "train": lambda row: row.get("train", 0),
+    "test": lambda row: row.get("test good", 0) + row.get("test anomalous", 0),
+    "masks": lambda row: row.get("masks", 0),
+    "normal": lambda row: row.get("train", 0) + row.get("test good", 0),
+    "anomalous": lambda row: row.get("test anomalous", 0),
+}
+"""What a published number can count, from the sums over all categories."""
+
+
+def count_lines(items: Iterable[Item]) -> list[str]:
+    """A line per category."""
+    return [
+        f"{category}: {text}" if category else text
+        for category, row in sorted(count_by_split(items).items())
+        for text in [", ".join(f"{count} {key}" for key, count in sorted(row.items()))]
+    ]
+
+
+def differences(items: tuple[Item, ...], published: Mapping[str, int], partial: bool) -> list[str]:
+    """A line for each published total that was not met, or one that says that all were, or why none is known.
+
+    ``partial``: only some categories were wanted, so that totals say nothing.
+    """
+    if partial:
+        return ["published counts are of all categories: not checked"]
+    if not published:
+        return ["published counts are not known here: not checked"]
+    rows = count_by_split(items).values()
+    sums = {key: sum(row.get(key, 0) for row in rows) for row in rows for key in row}
+    lines = []
+    for name, expected in published.items():
+        found = len({item.place.parent for item in items}) if name == "folders" else TOTALS[name](sums)
+        if found != expected:
+            lines.append(f"{name}: {found}, published are {expected}")
+    return lines or ["counts are the published ones: " + ", ".join(f"{n} {key}" for key, n in published.items())]

@@ -1,17 +1,29 @@
 """The ingest from beginning to end."""
 
+import html
+import os
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.ingest.counts import count_lines, differences
-from anomaly_lib.ingest.find import find_layout
+from anomaly_lib.data.images import printable
 from anomaly_lib.ingest.guard import guard_store
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
-from anomaly_lib.ingest.plan import Plan, Request
-from anomaly_lib.ingest.sources import fingerprint, opened
-from anomaly_lib.ingest.write import HIDDEN, finish, is_finished, partial_folder, write_plan
+from anomaly_lib.ingest.names import composed, why_name_is_refused
+from anomaly_lib.ingest.plan import (
+    PICTURES,
+    LeftOut,
+    Plan,
+    Request,
+    count_lines,
+    differences,
+    is_of_the_system,
+    left_out_line,
+)
+from anomaly_lib.ingest.sources import find_layout, fingerprint, opened
+from anomaly_lib.ingest.write import finish, hidden_folders, is_finished, partial_folder, write_plan
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,8 @@ class Outcome:
     """Whether the same ingest had been done before."""
     lines: tuple[str, ...] = ()
     """Counts and notes."""
+    left_out: str = ""
+    """How many files were not taken and why, some of them by name; empty if all were."""
     guarded: bool = False
     """Whether ``data.dvc`` was turned away from the store inside the repository."""
 
@@ -34,22 +48,32 @@ def ingest(request: Request, output: Path | None = None, progress: bool = True) 
     a target that is taken, too little room, and files that cannot be read. Interrupted, it leaves a hidden folder
     beside the target, from which the same call goes on.
     """
+    try:
+        return _ingest(request, (output or Path(LAYOUTS[request.layout].output)).absolute(), progress)
+    except OSError as error:  # a name too long, a folder that may not be read, a disk that fails
+        place = printable(str(error.filename or request.layout))
+        raise InputError(f"{place}: {error.strerror or error}; cure that and run the command again") from error
+
+
+def _ingest(request: Request, output: Path, progress: bool) -> Outcome:
     layout = LAYOUTS[request.layout]
     sources = _sources(request, layout)
-    target = (output or Path(layout.output)).absolute() / (request.name or "")
+    target = output / (request.name or "")
     record = request.settings() | {"sources": [fingerprint(source) for source in sources]}
-    guarded = guard_store(target)
     if is_finished(target, record):
-        return Outcome(target, was_there=True, guarded=guarded)
-    own = target.with_name(f"{HIDDEN}{target.name}-unpacked")
+        return Outcome(target, was_there=True, guarded=guard_store(target))
+    guard_store(target, only_check=True)
+    _, own = hidden_folders(target)
     with partial_folder(target, record) as folder:
         plan = _plan(request, layout, sources, own)
         found = differences(plan.items, layout.published, bool(request.categories))
         lines = (*count_lines(plan.items), *found, *plan.notes)
-        write_plan(plan, folder, _about(layout, lines), own, progress)
+        left_out = left_out_line(plan.left_out)
+        write_plan(plan, folder, _about(layout, (*lines, *filter(None, [left_out]))), own, progress)
+        guarded = guard_store(target)
         finish(folder, target)
     shutil.rmtree(own, ignore_errors=True)
-    return Outcome(target, was_there=False, lines=lines, guarded=guarded)
+    return Outcome(target, was_there=False, lines=lines, left_out=left_out, guarded=guarded)
 
 
 def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
@@ -63,8 +87,9 @@ def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
         raise InputError("--masks needs --bad: masks say where the defects of bad photos are")
     if not photos and any((request.good, request.bad, request.masks, request.name)):
         raise InputError(f"--good, --bad, --masks and --name are for 'data ingest folder', not for {request.layout}")
-    if photos and (Path(request.name).name != request.name or request.name.startswith(".")):
-        raise InputError(f"--name {request.name}: a name of letters and digits, not a path, is needed")
+    if photos and (reason := why_name_is_refused(request.name)):
+        remedy = "name the category by letters, digits, '.', '_' and '-', not a path"
+        raise InputError(printable(f"--name {request.name}: {reason}; {remedy}"))
     sources = request.folders() or ((layout.default_source(),) if layout.default_source else ())
     if not sources:
         raise InputError(f"which files? name the folder or archive of {layout.title} after '{request.layout}'")
@@ -72,18 +97,40 @@ def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
 
 
 def _plan(request: Request, layout: Layout, sources: tuple[Path, ...], own: Path) -> Plan:
-    folders = [] if request.layout == "folder" else find_layout(request.layout, opened(sources, own))
-    plan = layout.plan(folders, request).checked()
+    if request.layout == "folder":
+        return layout.plan([], request).checked(layout.depth)
+    folders = find_layout(request.layout, opened(sources, own))
+    plan = layout.plan(folders, request).checked(layout.depth)
+    left_out = _left_out(folders, plan)
     there = sorted({item.place.parts[0] for item in plan.items})
     for name in request.categories:
-        if name not in there:
-            raise InputError(f"the source has no category '{name}'; it has: {', '.join(there)}")
+        if composed(name) not in map(composed, there):
+            raise InputError(printable(f"the source has no category '{name}'; it has: {', '.join(there)}"))
     if not request.categories:
-        return plan
-    return Plan(tuple(item for item in plan.items if item.place.parts[0] in request.categories), plan.notes)
+        return replace(plan, left_out=left_out)
+    wanted = set(map(composed, request.categories))
+    return Plan(tuple(item for item in plan.items if composed(item.place.parts[0]) in wanted), plan.notes)
+
+
+def _left_out(folders: list[Path], plan: Plan) -> LeftOut:
+    """Files of images that a public layout does not take, as somebody may have added some."""
+    taken = {source for item in plan.items for source in item.sources}
+    others = [
+        os.path.relpath(path, folder.parent)
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path not in taken and path.suffix.lower() in PICTURES and path.is_file() and not is_of_the_system(path)
+        if not path.relative_to(folder).parts[0].startswith("test_private")  # named by its layout
+    ]
+    return {"images that the layout has no place for": others} if others else {}
 
 
 def _about(layout: Layout, lines: tuple[str, ...]) -> str:
     """The text that lies beside the data."""
     head = f"# {layout.title}\n\nWritten by `python -m anomaly_lib data ingest`.\n\nLicence: {layout.licence}.\n\n"
-    return head + "".join(f"* {line}\n" for line in lines)
+    return head + "".join(f"* {_markdown(line)}\n" for line in lines)
+
+
+def _markdown(text: str) -> str:
+    """A line with file names in it as text that Markdown shows as it is."""
+    return re.sub(r"([\\`*|\[\]!~])", r"\\\1", html.escape(printable(text), quote=False))

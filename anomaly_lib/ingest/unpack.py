@@ -6,21 +6,23 @@ after an interruption skips the files of equal size and CRC-32. Links, devices a
 times and permissions are those of newly made files. An archive inside the archive stays one.
 """
 
+import os
+import stat
 import tarfile
-from collections.abc import Callable
-from functools import lru_cache
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from functools import lru_cache, partial
 from itertools import zip_longest
-from pathlib import Path, PurePosixPath
-
-from tqdm.auto import tqdm
+from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, printable
-from anomaly_lib.ingest.members import DEFAULT_LIMITS, Inventory, Limits, reading
-from anomaly_lib.ingest.tar_archive import read_tar
-from anomaly_lib.ingest.target import Checked, crc_32, is_there, write, writing_below
-from anomaly_lib.ingest.zip_archive import read_zip
+from anomaly_lib.ingest.archives import CHUNK, Contents, read_tar, read_zip
+from anomaly_lib.ingest.inventory import Inventory, Limits, Member, reading
+from anomaly_lib.ingest.names import TEMPORARY_PREFIX
+from anomaly_lib.ingest.write import Interrupted
 
 _ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 _COMPRESSED_TAR = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
@@ -34,6 +36,9 @@ _OTHERS = {
     b"MSCF": "cabinet",
 }
 _DISK_BLOCK = 4096  # bytes; what a file takes is a multiple of it on the common file systems
+_MOVE = "move it away or choose another folder"
+Checked = tuple[tuple[Member, int], ...]
+"""Members whose content has been read once, each with the CRC-32 of that content."""
 
 
 def is_archive(path: Path) -> bool:
@@ -41,39 +46,31 @@ def is_archive(path: Path) -> bool:
     return path.is_file() and _format(path) is not None
 
 
-def unpacked_size(archive: Path, limits: Limits = DEFAULT_LIMITS) -> int:
+def unpacked_size(archive: Path, limits: Limits = Limits()) -> int:  # noqa: B008 - frozen
     """Bytes that the unpacked archive takes on a disk of 4 KiB blocks. Raises InputError as ``unpack``."""
-    blocks = (max(1, -(-checked.member.size // _DISK_BLOCK)) for checked in _check(archive, limits))
-    return _DISK_BLOCK * sum(blocks)
+    return _DISK_BLOCK * sum(max(1, -(-member.size // _DISK_BLOCK)) for member, _ in _check(archive, limits))
 
 
-def unpack(archive: Path, target: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
     """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz, whatever its name, into the folder ``target``, which is made.
 
     Files that are there already with equal content stay, others in the way are never replaced. Raises InputError
     before anything is written for an archive that is damaged or breaks a rule or limit, and for what is in the way,
     a link below ``target`` included; later when the disk is full or the archive changes.
     """
-    contents = _check(archive, limits)
-    with writing_below(target) as root:
-        there = {checked.member.path for checked in contents if is_there(root, checked)}
-        _write_others(archive, limits, root, contents, there)
-
-
-def _write_others(
-    archive: Path, limits: Limits, root: Path, contents: tuple[Checked, ...], there: set[PurePosixPath]
-) -> None:
-    changed = Problem(archive, "changed while it was unpacked", "wait until it is complete and unpack again")
-    total = sum(checked.member.size for checked in contents)
-    again = _reader(archive)(archive, Inventory(archive, limits, target=root), lambda _: None)
-    with _bar("unpack", archive, total) as bar:
-        for checked, entry in zip_longest(contents, again):
-            if checked is None or entry is None or entry[0] != checked.member:
-                raise InputError(changed)
-            member, chunks = entry
-            if member.path not in there and not write(root, checked, chunks):
-                raise InputError(changed)
-            bar.update(member.size)
+    checked = _check(archive, limits)
+    changed = InputError(
+        Problem(archive, "changed while it was unpacked", "wait until it is complete and unpack again")
+    )
+    with _writing_below(target) as root:
+        there = {member.path for member, crc in checked if _is_there(root, member, crc)}
+        with closing(_contents(archive, limits, "unpack")) as contents:
+            for expected, found in zip_longest(checked, contents):
+                if expected is None or found is None or found[0] != expected[0]:
+                    raise changed
+                (member, crc), (_, chunks) = expected, found
+                if member.path not in there and not _write(root, member, crc, chunks):
+                    raise changed
 
 
 def _format(archive: Path) -> str | None:
@@ -95,7 +92,7 @@ def _is_tar_header(head: bytes) -> bool:
     return True
 
 
-def _reader(archive: Path) -> Callable:
+def _reader(archive: Path) -> Callable[..., Contents]:
     name = _format(archive)
     if name in ("zip", "tar"):
         return read_zip if name == "zip" else read_tar
@@ -104,22 +101,113 @@ def _reader(archive: Path) -> Callable:
     raise InputError(Problem(archive, what, remedy))
 
 
-def _check(archive: Path, limits: Limits) -> tuple[Checked, ...]:
+def _contents(archive: Path, limits: Limits, verb: str) -> Contents:
+    """The admitted members of an archive with their content, and a progress bar over the archive's bytes."""
+    read = _reader(archive)
+    name, size = printable(archive.name), archive.stat().st_size
+    with (
+        reading(archive),
+        archive.open("rb") as file,
+        progress_bar(description=f"{verb} {name}", total=size, unit="B", unit_scale=True) as bar,
+    ):
+        for entry in read(file, Inventory(archive, limits)):
+            yield entry
+            bar.update(file.tell() - bar.n)
+
+
+def _check(archive: Path, limits: Limits) -> Checked:
     with reading(archive):
         status = archive.stat()
     return _check_once(archive, limits, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 @lru_cache(maxsize=1)  # the disk check and unpacking ask for the same, which takes a minute for 5 GB
-def _check_once(archive: Path, limits: Limits, version: tuple[int, ...]) -> tuple[Checked, ...]:
-    read = _reader(archive)
-    inventory = Inventory(archive, limits)
-    with _bar("check", archive, archive.stat().st_size) as bar:
-        contents = tuple(Checked(member, crc_32(chunks)) for member, chunks in read(archive, inventory, bar.update))
-    if all(checked.member.is_folder for checked in contents):
-        raise inventory.problem("holds no file", "check that it is the right archive")
-    return contents
+def _check_once(archive: Path, limits: Limits, version: tuple[int, ...]) -> Checked:
+    with closing(_contents(archive, limits, "check")) as contents:  # else an error appears beside its progress bar
+        checked = tuple((member, _crc_32(chunks)) for member, chunks in contents)
+    if all(member.is_folder for member, _ in checked):
+        raise InputError(Problem(archive, "holds no file", "check that it is the right archive"))
+    return checked
 
 
-def _bar(verb: str, archive: Path, total: int) -> tqdm:
-    return progress_bar(description=f"{verb} {printable(archive.name)}", total=total, unit="B", unit_scale=True)
+def _crc_32(chunks: Iterable[bytes]) -> int:
+    crc = 0
+    for chunk in chunks:
+        crc = zlib.crc32(chunk, crc)
+    return crc
+
+
+@contextmanager
+def _writing_below(target: Path) -> Iterator[Path]:
+    """The real path of ``target``; half-written files go at the end, those of a killed run at the beginning.
+
+    What cannot be written raises InputError.
+    """
+    root = target.resolve()
+    try:
+        _remove_half_written(root)
+        try:
+            yield root
+        finally:
+            _remove_half_written(root)
+    except OSError as error:
+        place = Path(error.filename) if isinstance(error.filename, str) else target
+        what = f"cannot be written ({error.strerror or error})"
+        raise Interrupted(Problem(place, what, "cure that and unpack again; complete files are kept")) from error
+
+
+def _remove_half_written(root: Path) -> None:
+    # not with ``replacing``, whose temporary name `.NAME` may be that of another member
+    for file in root.glob(f"{TEMPORARY_PREFIX}*"):
+        file.unlink()
+
+
+def _place(root: Path, member: Member) -> Path:
+    """Where the member goes. Raises InputError for a link on the way there: nothing is written through one.
+
+    Who can exchange a folder for a link at the same moment could write there himself.
+    """
+    place = root / member.path
+    try:
+        tarfile.data_filter(tarfile.TarInfo(member.path.as_posix()), str(root))
+        if os.path.realpath(place) == str(place):
+            return place
+        reason = "another place in the folder"
+    except tarfile.FilterError as error:
+        reason = f"Python's own filter: {error}"
+    raise InputError(Problem(place, f"is a link or behind one, which is not followed ({reason})", _MOVE))
+
+
+def _is_there(root: Path, member: Member, crc: int) -> bool:
+    """Whether the member is complete below ``root``. Raises InputError for anything else in its place."""
+    place = _place(root, member)
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if member.is_folder and stat.S_ISDIR(mode):
+        return True
+    if member.is_folder or not stat.S_ISREG(mode):
+        raise InputError(Problem(place, "is in the way of what the archive holds", _MOVE))
+    with place.open("rb") as file:
+        if place.stat().st_size != member.size or _crc_32(iter(partial(file.read, CHUNK), b"")) != crc:
+            raise InputError(Problem(place, "is there already with other content", _MOVE))
+    return True
+
+
+def _write(root: Path, member: Member, crc: int, chunks: Iterable[bytes]) -> bool:
+    """Make the folder, or the file from its content; False, and no file, if that is not the content checked before."""
+    place = _place(root, member)  # once more: the first look may be minutes old
+    if member.is_folder:
+        place.mkdir(parents=True, exist_ok=True)
+        return True
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = root / f"{TEMPORARY_PREFIX}{os.getpid()}"
+    written = 0
+    with temporary.open("xb") as file:
+        for chunk in chunks:
+            written = zlib.crc32(chunk, written)
+            file.write(chunk)
+    if written == crc:
+        temporary.replace(place)
+    return written == crc

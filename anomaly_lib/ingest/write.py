@@ -9,8 +9,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from anomaly_lib.base.disk import free_bytes
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
-from anomaly_lib.data.images import Problem, read_mask
+from anomaly_lib.data.images import Problem, read_mask, read_rgb
 from anomaly_lib.ingest.plan import Item, Plan
 
 RECORD = "ingest.json"
@@ -29,6 +29,11 @@ HIDDEN = ".ingest-"
 """Unfinished work begins with this; ``.dvcignore`` knows it."""
 RESERVE = 50_000_000
 """Bytes that stay free: a disk filled to the brim stops everything else too."""
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Interrupted(InputError):
+    """The disk stopped an ingest: what is written stays, and the same command goes on."""
 
 
 def is_finished(target: Path, record: dict) -> bool:
@@ -44,19 +49,31 @@ def is_finished(target: Path, record: dict) -> bool:
     raise InputError(Problem(target, f"already exists, {origin}", "remove it or name another folder with --output"))
 
 
+def hidden_folders(target: Path) -> tuple[Path, Path]:
+    """Where an unfinished ingest writes, and where it unpacks archives."""
+    return target.with_name(f"{HIDDEN}{target.name}"), target.with_name(f"{HIDDEN}{target.name}-unpacked")
+
+
 @contextmanager
 def partial_folder(target: Path, record: dict) -> Iterator[Path]:
     """The hidden folder of an unfinished ingest, ours alone; it stays when the block fails.
 
-    One that another ingest left is emptied first. Raises InputError when another process works on it, or when it
-    cannot be made.
+    One that another ingest left is emptied first. Bad input in the block leaves nothing: neither it, nor what was
+    unpacked, nor the folders that were made for it. Raises InputError when another process works on it, when it cannot
+    be made, and for links in its place, which are not followed.
     """
-    folder = target.with_name(f"{HIDDEN}{target.name}")
+    folder, unpacked = hidden_folders(target)
+    for place in (target, folder, unpacked):
+        if place.is_symlink():
+            raise InputError(Problem(place, "is a link, which is not followed", "remove it"))
+    made = [parent for parent in folder.parents if not parent.exists()]  # from the innermost on
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
+        _remove_empty(made)
         raise InputError(Problem(target, f"cannot be made ({error.strerror})", "name another folder")) from error
-    handle = os.open(folder, os.O_RDONLY)
+    locked = False
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,11 +81,19 @@ def partial_folder(target: Path, record: dict) -> Iterator[Path]:
             raise InputError(
                 Problem(target, "another process is ingesting it", "wait until that one is done")
             ) from error
+        locked = True
         if _read_record(folder) != record:
             _remove_content(folder)
             with replacing(folder / RECORD) as temporary:
                 temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        _remove_links(folder)
         yield folder
+    except (InputError, OSError) as error:
+        if locked and not isinstance(error, Interrupted) and getattr(error, "errno", None) not in _DISK_FULL:
+            for place in (folder, unpacked):
+                shutil.rmtree(place, ignore_errors=True)
+            _remove_empty(made)
+        raise
     finally:
         os.close(handle)
 
@@ -103,22 +128,25 @@ def check_room(folder: Path, need: int) -> None:
     free = free_bytes(folder)
     if need and need + RESERVE > free:
         message = f"{need / 1e9:.3g} GB have to be written, and {free / 1e9:.3g} GB are free"
-        raise InputError(Problem(folder, message, "free some space, or name a folder on another disk with --output"))
+        raise Interrupted(Problem(folder, message, "free some space, or name a folder on another disk with --output"))
 
 
 def _write(item: Item, folder: Path, own: Path) -> None:
     source = item.sources[0]
     try:
         with replacing(folder / item.place) as temporary:
-            if len(item.sources) > 1:
+            if item.is_mask and not item.is_copy:
                 _write_union(item.sources, temporary)
+            elif item.recoded:
+                Image.fromarray(read_rgb(source)).save(temporary, "PNG")
             elif not (source.is_relative_to(own) and _linked(source, temporary)):
                 shutil.copyfile(source, temporary)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _DISK_FULL:
             remedy = "what is written stays: free some space and run the command again"
-            raise InputError(Problem(folder / item.place, "the disk is full", remedy)) from error
-        raise InputError(Problem(source, f"cannot be copied ({error.strerror})", "check both disks")) from error
+            raise Interrupted(Problem(folder / item.place, "the disk is full", remedy)) from error
+        what = f"cannot be copied ({error.strerror or error})"
+        raise Interrupted(Problem(source, what, "check both disks and run the command again")) from error
 
 
 def _linked(source: Path, target: Path) -> bool:
@@ -142,7 +170,7 @@ def _is_complete(item: Item, folder: Path) -> bool:
     """A file under its final name was written whole; the size still tells after a power cut."""
     try:
         size = (folder / item.place).stat().st_size
-        return size == item.sources[0].stat().st_size if len(item.sources) == 1 else size > 0
+        return size == item.sources[0].stat().st_size if item.is_copy else size > 0
     except OSError:
         return False
 
@@ -161,6 +189,19 @@ def _read_record(folder: Path) -> dict | None:
 def _remove_content(folder: Path) -> None:
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _remove_links(folder: Path) -> None:
+    """No ingest makes a link; writing through one would write elsewhere."""
+    for path in [*folder.rglob("*")]:
+        if path.is_symlink():
+            path.unlink()
 
 
 def _remove_strangers(folder: Path, wanted: set[str]) -> None:

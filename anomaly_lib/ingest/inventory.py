@@ -1,10 +1,6 @@
-"""What an archive may hold: the limits, and the one list that every member must get on.
+"""What an archive may hold: the limits, and the list that every member must get on before its content is read."""
 
-``Inventory.admit`` sees each member before a byte of its content is read. The rules are the same for all formats;
-``zip_archive`` and ``tar_archive`` only tell what a member says of itself.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,16 +8,11 @@ from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem
-from anomaly_lib.ingest.member_names import folded, why_refused
+from anomaly_lib.ingest.names import DEPTH, PATH_LENGTH, folded, why_path_is_refused
 
-CHUNK = 1 << 18
-"""Bytes of content held at a time."""
-
-HOSTILE = "do not use this archive; get it again from its source"
 BY_HAND = "look into it, unpack it with your system's own tools and give the folder"
-
+_HOSTILE = "do not use this archive; get it again from its source"
 _HARMLESS_BYTES = 1 << 20  # what unpacks to so little is no bomb, whatever its ratio
-_TAR_HEADER_BYTES = 1024  # for one member: its header and the padding of its content
 _SHOWN_CHARACTERS = 80
 
 
@@ -36,19 +27,14 @@ class Limits:
     members: int = 100_000
     """Files and folders, with those folders that are only named in a file's path."""
     ratio: float = 200
-    """Unpacked bytes for a byte of the archive; photos have 1 to 5. Not asked up to 1 MiB unpacked."""
-    path_length: int = 512
-    """Characters of a member's path."""
-    depth: int = 32
-    """Folders and file in a member's path."""
-
-
-DEFAULT_LIMITS = Limits()
+    """Unpacked bytes per byte of the archive; photos have 1 to 5. Not checked up to 1 MiB unpacked."""
+    path_length: int = PATH_LENGTH
+    depth: int = DEPTH
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file or folder of an archive: its place below the target, and the bytes of content it says to have."""
+    """A file or folder of an archive: its place below the target, and the bytes of content it claims to have."""
 
     path: PurePosixPath
     size: int
@@ -61,8 +47,6 @@ class Inventory:
 
     archive: Path
     limits: Limits
-    target: Path | None = None
-    """Where the members are being written; None while they are only checked."""
     _bytes: int = 0
     _entries: int = 0
     _places: dict[str, Member] = field(default_factory=dict)  # by folded path
@@ -71,33 +55,30 @@ class Inventory:
         """The member under its checked path; a folder's may be ``.``, the target. Raises InputError."""
         self._entries += 1
         self.admit_count(self._entries)
-        if reason := why_refused(name, self.limits.path_length, self.limits.depth):
+        if reason := why_path_is_refused(name, self.limits.path_length, self.limits.depth):
             raise self.refusal(name, reason)
         member = Member(PurePosixPath(name), size, is_folder)
-        self._admit_size(name, member)
+        if size < 0 or (is_folder and size):
+            raise self.refusal(name, "has an impossible size")
+        if size > self.limits.member_bytes:
+            raise self.refusal(name, f"has more than {self.limits.member_bytes:,} bytes", BY_HAND)
         if not member.path.parts and not is_folder:
             raise self.refusal(name, "has no name")
-        for parent in member.path.parents:
-            self._place(name, Member(parent, 0, is_folder=True))
-        self._place(name, member)
-        self.admit_count(len(self._places))
-        return member
-
-    def _admit_size(self, name: str, member: Member) -> None:
-        if member.size < 0 or (member.is_folder and member.size):
-            raise self.refusal(name, "has an impossible size")
-        if member.size > self.limits.member_bytes:
-            raise self.refusal(name, f"has more than {self.limits.member_bytes:,} bytes", BY_HAND)
-        self._bytes += member.size
+        self._bytes += size
         if self._bytes > self.limits.total_bytes:
             raise self.problem(f"unpacks to more than {self.limits.total_bytes:,} bytes", BY_HAND)
         if self._bytes > self.most_bytes:
             raise self.bomb()
+        for place in (*(Member(parent, 0, is_folder=True) for parent in member.path.parents), member):
+            self._place(name, place)
+        self.admit_count(len(self._places))
+        return member
 
     def _place(self, name: str, member: Member) -> None:
         other = self._places.setdefault(folded(member.path), member)
         if other.path != member.path:
-            raise self.refusal(name, f"is the same file as '{other.path}' where case or accents do not count", BY_HAND)
+            what = f"is the same file as '{other.path}' where case or accents do not count"
+            raise self.refusal(name, what, BY_HAND)
         if other.is_folder != member.is_folder:
             raise self.refusal(name, f"needs '{other.path}' to be a file and a folder")
         if other is not member and not member.is_folder:
@@ -110,36 +91,19 @@ class Inventory:
 
     @cached_property
     def most_bytes(self) -> float:
-        """Most bytes that the archive may unpack to for its size."""
+        """Most bytes that an archive of this size may unpack to."""
         return max(_HARMLESS_BYTES, self.limits.ratio * self.archive.stat().st_size)
-
-    @property
-    def most_tar_bytes(self) -> float:
-        """Most bytes that it may decompress to if it is a tar, headers included."""
-        return self.most_bytes + _TAR_HEADER_BYTES * self.limits.members
-
-    def exactly(self, member: Member, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The chunks, as long as they can be read and keep to the size that was admitted. Raises InputError."""
-        left = member.size
-        with reading(self.archive):
-            for chunk in chunks:
-                left -= len(chunk)
-                if left < 0:
-                    break
-                yield chunk
-        if left:
-            raise self.refusal(str(member.path), "has another size than its header says")
 
     def bomb(self) -> InputError:
         """Says that the archive unpacks to far more than its size."""
         return self.problem(f"unpacks to more than {self.limits.ratio:g} times its size, as a bomb does")
 
-    def refusal(self, name: str, reason: str, remedy: str = HOSTILE) -> InputError:
+    def refusal(self, name: str, reason: str, remedy: str = _HOSTILE) -> InputError:
         """Says why a member, and with it the archive, is refused."""
         shown = name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}…"
         return self.problem(f"member '{shown}' {reason}", remedy)
 
-    def problem(self, message: str, remedy: str = HOSTILE) -> InputError:
+    def problem(self, message: str, remedy: str = _HOSTILE) -> InputError:
         """Says what is wrong with the archive, in one line."""
         return InputError(Problem(self.archive, message, remedy))
 

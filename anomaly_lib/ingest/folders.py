@@ -1,13 +1,17 @@
-"""Layouts with a folder a category: MVTec AD, MVTec AD 2, MVTec LOCO AD and BTAD.
+"""Layouts that are told by their folders: MVTec AD, MVTec AD 2, MVTec LOCO AD, BTAD, and the textures of DTD.
 
-They differ in the names of folders and in how a mask finds its image; each function here turns one into the same plan.
+The first four have a folder per category. They differ in the names of folders and in how a mask finds its image; each
+function here turns one into the same plan. DTD (Cimpoi et al., CVPR 2014) has ``images/CLASS/CLASS_NNNN.jpg``.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from anomaly_lib.data.folder import GOOD, Listing, find_mask, list_folder
-from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.data.folder import GOOD, Listing, list_folder
+from anomaly_lib.data.images import printable
+from anomaly_lib.ingest.names import composed
+from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
 
 VALIDATION_PREFIX = "validation_"
 """Normal images of a validation split join ``train/good``; their numbers start at 000 again."""
@@ -15,6 +19,7 @@ _VALIDATION_NOTE = (
     f"validation/good is in train/good, its names begin with {VALIDATION_PREFIX}: thresholds come from a share of "
     "train/good that is held out (split.held_out)"
 )
+_TEXTURES_NOTE = "textures for synthetic anomalies: name this folder under 'textures' in params.yaml"
 
 
 def is_mvtec_ad(folder: Path) -> bool:
@@ -43,7 +48,7 @@ def plan_mvtec_ad(folders: list[Path], request: Request) -> Plan:
 
 
 def plan_mvtec_loco(folders: list[Path], request: Request) -> Plan:
-    """Masks of an image lie in a folder of its name, one a defect: they become one."""
+    """Masks of an image lie in a folder of its name, one per defect: they become one."""
     items = [item for folder in folders for item in (*_plain(folder), *_validation(folder))]
     notes = (
         _VALIDATION_NOTE,
@@ -58,11 +63,15 @@ def plan_mvtec_ad_2(folders: list[Path], request: Request) -> Plan:
     for folder in folders:
         public = folder / "test_public"
         items += [*_train(folder), *_validation(folder)]
-        for group in list_folder(public, folder).folders:
+        for group in _listed(public, folder).folders:
             if group.name != "ground_truth":
                 items += _test_group(folder, group, public / "ground_truth" / group.name)
     private = sorted({path.name for folder in folders for path in folder.glob("test_private*")})
-    left_out = f"left out, as they have no labels: {', '.join(private)}" if private else "private test sets: none here"
+    left_out = (
+        f"left out, as they have no labels: {printable(', '.join(private))}"
+        if private
+        else "private test sets: none here"
+    )
     return Plan(tuple(items), (_VALIDATION_NOTE, left_out))
 
 
@@ -70,46 +79,70 @@ def plan_btad(folders: list[Path], request: Request) -> Plan:
     """``ok`` becomes ``good``; the type of defect stays ``ko``. A mask has its image's name, with any suffix."""
     items: list[Item] = []
     for folder in folders:
-        items += [image_item(folder.name, "train", GOOD, image) for image in _images(folder / "train/ok")]
-        items += [image_item(folder.name, "test", GOOD, image) for image in _images(folder / "test/ok")]
+        items += [image_item(folder.name, "train", GOOD, image) for image in _images(folder / "train/ok", folder)]
+        items += [image_item(folder.name, "test", GOOD, image) for image in _images(folder / "test/ok", folder)]
         items += _test_group(folder, folder / "test/ko", folder / "ground_truth/ko")
     return Plan(tuple(items))
 
 
+def is_dtd(folder: Path) -> bool:
+    """Whether ``images`` holds folders whose images begin with the folder's name."""
+    groups = list_folder(folder / "images", folder).folders
+    if not groups:
+        return False
+    images = list_folder(groups[0], folder).images
+    return bool(images) and images[0].name.startswith(f"{groups[0].name}_")
+
+
+def plan_dtd(folders: list[Path], request: Request) -> Plan:
+    """The folders of textures, without the labels and splits that classification needs."""
+    return Plan(
+        tuple(
+            Item(PurePosixPath(group.name, image.name), (image,))
+            for folder in folders
+            for group in _listed(folder / "images", folder).folders
+            for image in _images(group, folder)
+        ),
+        (_TEXTURES_NOTE,),
+    )
+
+
 def _plain(folder: Path) -> Iterator[Item]:
     yield from _train(folder)
-    for group in list_folder(folder / "test", folder).folders:
+    for group in _listed(folder / "test", folder).folders:
         yield from _test_group(folder, group, folder / "ground_truth" / group.name)
 
 
 def _train(folder: Path) -> Iterator[Item]:
-    for image in _images(folder / "train" / GOOD):
+    for image in _images(folder / "train" / GOOD, folder):
         yield image_item(folder.name, "train", GOOD, image)
 
 
 def _validation(folder: Path) -> Iterator[Item]:
-    for image in _images(folder / "validation" / GOOD):
+    for image in _images(folder / "validation" / GOOD, folder):
         yield image_item(folder.name, "train", GOOD, image, f"{VALIDATION_PREFIX}{image.name}")
 
 
 def _test_group(folder: Path, group: Path, truth: Path) -> Iterator[Item]:
     """Images of one folder of the test split, and their masks: a file each, or a folder of files each."""
-    masks = _listing(truth)
-    by_stem = {mask.stem: mask for mask in masks.images}
-    by_folder = {inside.name: _images(inside) for inside in masks.folders}
-    for image in _images(group):
+    masks = _listed(truth, folder)
+    by_name = {composed(inside.name): _images(inside, folder) for inside in masks.folders}
+    by_name |= {composed(mask.stem): [mask] for mask in masks.images}
+    for image in _images(group, folder):
         yield image_item(folder.name, "test", group.name, image)
         if group.name == GOOD:
             continue
-        one = find_mask(image, by_stem)
-        found = [one] if one else by_folder.get(image.stem, [])
-        if found:
+        if found := masks_of(image, by_name):
             yield mask_item(folder.name, group.name, image.stem, found)
 
 
-def _images(folder: Path) -> list[Path]:
-    return list(_listing(folder).images)
+def _images(folder: Path, root: Path) -> list[Path]:
+    return list(_listed(folder, root).images)
 
 
-def _listing(folder: Path) -> Listing:
-    return list_folder(folder, folder)
+def _listed(folder: Path, root: Path) -> Listing:
+    """Images and folders in a folder. A link that leaves ``root`` raises InputError: its file must not get lost."""
+    listing = list_folder(folder, root)
+    if listing.problems:
+        raise InputError(listing.problems[0])
+    return listing
