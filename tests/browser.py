@@ -22,6 +22,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import nbformat
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,7 +115,20 @@ class Server:
     """Where a server answers."""
 
     url: str
-    token: str = ""
+    token: str
+    process: int
+
+    def open_demo(self, browser, name: str) -> None:
+        """Ask for a demo's page; it is not waited for."""
+        browser.get(f"{self.url}/voila/render/{name}.ipynb?token={self.token}")
+
+    def kernels(self) -> int:
+        """How many run: processes are counted, as they hold the memory."""
+        commands = []
+        for child in psutil.Process(self.process).children(recursive=True):
+            with suppress(psutil.Error):  # it has ended
+                commands.append(" ".join(child.cmdline()))
+        return sum("ipykernel" in command for command in commands)
 
     def open_copy(self, browser, notebook: Path, **parameters) -> None:
         """Open a copy of a notebook in JupyterLab, run all of it, and wait until the kernel is idle.
@@ -175,31 +189,45 @@ def jupyterlab(tmp_path_factory) -> Iterator[Server]:
     (settings / "default_setting_overrides.json").write_text(KEPT_QUIET)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={ROOT}", "--ServerApp.port_retries=0"]
-    with serving(command, home, f"http://127.0.0.1:{port}", f"/api/status?token={token}") as url:
-        yield Server(url, token)
+    url = f"http://127.0.0.1:{port}"
+    with serving(command, home, f"{url}/api/status?token={token}") as process:
+        yield Server(url, token, process)
     shutil.rmtree(ROOT / "build/browser", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def voila(tmp_path_factory) -> Iterator[Server]:
     """The demos as ``make demo`` serves them."""
-    home, port = tmp_path_factory.mktemp("voila"), free_port()
-    command = [sys.executable, "-m", "anomaly_course.widgets.serve", "--no-browser", f"--port={port}"]
-    with serving(command, home, f"http://127.0.0.1:{port}", "/voila/static/voila.js") as url:
-        yield Server(url)
+    with serving_demos(tmp_path_factory.mktemp("voila")) as server:
+        yield server
 
 
 @contextmanager
-def serving(command: list[str], home: Path, url: str, answers: str) -> Iterator[str]:
-    """Run a server until the block ends; inside, ``url + answers`` has answered. ``home`` takes what it writes."""
+def serving_demos(home: Path, *options: str) -> Iterator[Server]:
+    """The demos with these options until the block ends, with the token that they print."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "anomaly_course.widgets.serve", "--no-browser", f"--port={port}", *options]
+    with serving(command, home, f"{url}/voila/static/voila.js") as process:
+        start = f"demos: http://localhost:{port}/voila/render/start.ipynb?token="
+        (token,) = re.findall(rf"^{re.escape(start)}(\w+)$", (home / "server.log").read_text(), re.MULTILINE)
+        yield Server(url, token, process)
+
+
+@contextmanager
+def serving(command: list[str], home: Path, answers: str) -> Iterator[int]:
+    """Run a server, as this process, until the block ends; inside, the address ``answers`` has answered.
+
+    ``home`` takes what it writes.
+    """
     own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     own |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
     own["ANOMALY_DEMO_PROFILE"] = str(PROFILE)
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
         try:
-            wait_for(url + answers, server, home / "server.log")
-            yield url
+            wait_for(answers, server, home / "server.log")
+            yield server.pid
         finally:
             server.terminate()
             with suppress(subprocess.TimeoutExpired):

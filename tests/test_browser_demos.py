@@ -36,7 +36,7 @@ def opened(request, place: str, name: str):
     if place == "jupyterlab":
         server.open_copy(page, root / "notebooks/demos" / f"{name}.ipynb")
     else:
-        page.get(f"{server.url}/voila/render/{name}.ipynb")
+        server.open_demo(page, name)
     return page
 
 

@@ -120,9 +120,9 @@ def test_no_requirement_is_missing(root, wanted):
         modules |= set(re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.MULTILINE))
     known = {IMPORT_NAMES.get(name, name) for name in wanted}
     # IPython comes with ipykernel, jupyter_client with jupyterlab, traitlets with both
-    # docutils comes with sphinx, nbconvert with jupyterlab
+    # docutils comes with sphinx, nbconvert with jupyterlab; jupyter_server, nbclient and tornado with voila
     allowed = known | set(sys.stdlib_module_names) | {*PACKAGES, "IPython", "jupyter_client", "traitlets"}
-    allowed |= {"docutils", "nbconvert"}
+    allowed |= {"docutils", "nbconvert", "jupyter_server", "nbclient", "tornado"}
     assert modules <= allowed
 
 
