@@ -37,7 +37,8 @@ ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
 VOLATILE = (
-    (re.compile(r"0x[0-9a-f]{6,16}"), "0x0"),  # <object at 0x7f...>
+    # <object at 0x7f...>; not inside a word, as the base64 of an embedded picture has such pieces, too
+    (re.compile(r"(?<![\w+/])0x[0-9a-f]{6,16}\b"), "0x0"),
     # warnings raised in a cell; begins at a word's start only, or the megabyte of an embedded picture takes minutes
     (re.compile(r"(?<!\S)\S*/ipykernel_\d+/\d+\.py"), "<cell>"),
 )

@@ -146,3 +146,9 @@ def test_an_embedded_picture_does_not_hold_a_run_up(root):
     assert _scrub(page, root) == page
     assert time.process_time() - start < 2
     assert _scrub("at /tmp/ipykernel_12/345.py:1: UserWarning", root) == "at <cell>:1: UserWarning"
+
+
+def test_addresses_are_dropped_but_not_pieces_of_pictures(root):
+    assert _scrub("<object at 0x7f3a2b1c9d40>, 0xdeadbeef", root) == "<object at 0x0>, 0x0"
+    picture = "data:image/png;base64,iVBORF90x0aB1c2d3e4f5+0xabcdef12/0x123456abJj"
+    assert _scrub(picture, root) == picture
