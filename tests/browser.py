@@ -209,7 +209,7 @@ def serving_demos(home: Path, *options: str) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "anomaly_course.widgets.serve", "--no-browser", f"--port={port}", *options]
     with serving(command, home, f"{url}/voila/static/voila.js") as process:
-        start = f"demos: http://localhost:{port}/voila/render/start.ipynb?token="
+        start = f"http://localhost:{port}/voila/render/start.ipynb?token="
         (token,) = re.findall(rf"^{re.escape(start)}(\w+)$", (home / "server.log").read_text(), re.MULTILINE)
         yield Server(url, token, process)
 

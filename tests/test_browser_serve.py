@@ -2,10 +2,13 @@
 
 import time
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from jupyter_server.auth.identity import PasswordIdentityProvider
 
+from anomaly_course.widgets.serve import Demos
 from tests.browser import PATIENCE, chromium, serving_demos
 from tests.test_browser_demos import found
 
@@ -41,6 +44,19 @@ def answer_of(server, path: str, method: str = "GET", host: str | None = None) -
     connection = HTTPConnection(urlsplit(server.url).netloc, timeout=30)
     connection.request(method, path, headers={"Host": host} if host else {})
     return connection.getresponse()
+
+
+def test_the_address_that_is_opened_has_the_token_and_no_command_line_shows_it(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    demos = Demos(connection_dir=str(tmp_path), port=8877)
+    demos.identity_provider = PasswordIdentityProvider()
+    token = demos.identity_provider.token
+    demos.launch_browser()
+    assert token not in opened[0]
+    page = Path(urlsplit(opened[0]).path).read_text()
+    assert f"url=http://localhost:8877/voila/render/start.ipynb?token={token}" in page
+    assert demos.display_url == f"http://localhost:8877/voila/render/start.ipynb?token={token}"
 
 
 @pytest.mark.parametrize("token", ["", "?token=wrong"])

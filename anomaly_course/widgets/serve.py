@@ -13,6 +13,7 @@ import time
 import webbrowser
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import psutil
 from jupyter_server import CallContext
@@ -89,28 +90,26 @@ class Demos(Voila):
 
     def init_settings(self) -> dict:
         """Voila's, but hosts are checked as in JupyterLab; Voila answers to any name, so also to a stranger's page."""
+        settings = super().init_settings()
+        self.log.info("Demos that may be open at once: %d", self.kernel_manager.pages)
+        # A page that is left while it loads takes the kernel from under Voila, which would show a traceback a cell.
+        self.log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], DeadKernelError)))
         rules = ServerApp(ip=self.ip, config=self.config)
         names = [*rules.local_hostnames, "localhost"]  # an allowed name comes on top of the one that is opened
-        allowed = {"allow_remote_access": rules.allow_remote_access, "local_hostnames": names}
-        return super().init_settings() | allowed
+        return settings | {"allow_remote_access": rules.allow_remote_access, "local_hostnames": names}
+
+    @property
+    def display_url(self) -> str:
+        """What Voila prints: where to begin, with the token."""
+        root = urlsplit(super().display_url)
+        return root._replace(path=root.path + START).geturl()
 
     def launch_browser(self) -> None:
         # By way of a file of one's own, as JupyterLab does: all users of a machine see its command lines.
+        start = url_concat(self.connection_url + START, {"token": self.identity_provider.token})
         page = Path(self.connection_dir, "start.html")
-        page.write_text(f'<meta http-equiv="refresh" content="0; url={self.start_page(self.identity_provider.token)}">')
+        page.write_text(f'<meta http-equiv="refresh" content="0; url={start}">')
         webbrowser.open(page.as_uri())
-
-    def listen(self) -> None:
-        # A page that is left while it loads takes the kernel from under Voila, which would show a traceback a cell.
-        self.log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], DeadKernelError)))
-        provider = self.identity_provider
-        shown = self.start_page(provider.token if provider.token_generated or not provider.token else "...")
-        print(f"demos: {shown}\nopen at once: at most {self.kernel_manager.pages}", flush=True)
-        super().listen()
-
-    def start_page(self, token: str) -> str:
-        """Where to begin."""
-        return url_concat(f"{self.connection_url}{START}", {"token": token} if token else None)
 
 
 def give_xsrf_cookie(handler: JupyterHandler, **_others) -> None:
