@@ -33,7 +33,7 @@ test: data  ## lint and all tests
 
 lab: data  ## JupyterLab on the notebooks
 	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1  # asks to fetch news
-	$(BIN)/python -m anomaly_lib.base.numerics $(BIN)/jupyter lab notebooks
+	$(BIN)/python -c 'import anomaly_lib; from jupyterlab.labapp import main; main()' notebooks  # kernels inherit portable numerics
 
 demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
 	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_course.widgets.serve

@@ -86,13 +86,6 @@ make_deterministic(1)
     assert "make lab" in warned
 
 
-def test_a_command_runs_with_the_variables():
-    done = subprocess.run(
-        [sys.executable, "-m", "anomaly_lib.base.numerics", "env"], capture_output=True, text=True, check=True
-    )
-    assert "ANOMALY_NUMERICS=portable" in done.stdout.splitlines()
-
-
 def test_draem_trains_in_float32_unless_numerics_are_native(monkeypatch):
     method = Draem(params_class("draem").model_validate({}), 0)
     assert method._in_bf16() is False

@@ -4,8 +4,6 @@ torch, MKL, oneDNN, NumPy and OpenBLAS choose their code by processor: with AVX-
 Sums come out in another order then, and a training makes large differences of last bits. These libraries read
 environment variables when they load, so the variables are set when ``anomaly_lib`` is imported: import it before torch
 and NumPy. Processes that this one starts inherit them. docs/portability.md has the measurements.
-
-    python -m anomaly_lib.base.numerics jupyter lab     # any command, with the variables set
 """
 
 import os
@@ -85,10 +83,3 @@ def _cpuinfo(key: str) -> str:
             return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
     except OSError:
         return ""
-
-
-if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python -m anomaly_lib.base.numerics COMMAND [ARGUMENT ...]")
-    choose()
-    os.execvp(sys.argv[1], sys.argv[1:])
