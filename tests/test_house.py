@@ -9,7 +9,7 @@ import pytest
 from anomaly_tools import PACKAGES
 
 LIBRARY, COURSE, TOOLS = PACKAGES
-LINES_OF_LIBRARY = 13_788
+LINES_OF_LIBRARY = 13_780
 """What the library has now; the goal is 12,000. Lower it whenever the library shrinks, never raise it."""
 LINES_OF_MODULE, LINES_OF_FUNCTION = 320, 50
 
