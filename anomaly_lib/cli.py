@@ -131,7 +131,9 @@ def _add_data(commands) -> None:
 def _tool(command: str) -> Callable[[argparse.Namespace], int]:
     def run(options: argparse.Namespace) -> int:
         if command == "times":  # it runs models: numerics are chosen before torch loads
-            numerics.choose(_profile_params(options.profile).numerics)
+            from anomaly_lib.params import load_profile
+
+            numerics.choose(load_profile(options.profile).numerics)
         package = TOOLS[command].partition(".")[0]
         try:
             tool = importlib.import_module(TOOLS[command])
@@ -142,12 +144,6 @@ def _tool(command: str) -> Callable[[argparse.Namespace], int]:
         return tool.run(options)
 
     return run
-
-
-def _profile_params(profile: str | None):
-    from anomaly_lib.params import load_params
-
-    return load_params(f"profiles/{profile}/params.yaml" if profile else "params.yaml")
 
 
 def _detect(options: argparse.Namespace) -> int:
@@ -179,7 +175,9 @@ def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
         return options.model, 1
     if not (options.method and options.category):
         raise InputError("which model? give --method and --category, or --model with a model's folder")
-    params = _profile_params(options.profile)
+    from anomaly_lib.params import load_profile
+
+    params = load_profile(options.profile)
     numerics.choose(params.numerics)
     from anomaly_lib.pipeline.trained_models import find_model
 

@@ -190,7 +190,7 @@ class Params(Frozen):
     categories: Annotated[list[str], Field(min_length=1)]
     """Categories to run."""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    """Random seeds; each gives one training a method and category."""
+    """Random seeds; each gives one training per method and category."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """CPU threads of one stage. Another number changes the last bits of results."""
     numerics: Literal["portable", "native"] = "portable"
@@ -237,6 +237,11 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         return parse_params(raw)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def load_profile(name: str | None = None) -> Params:
+    """``load_params`` of a folder under profiles/, or of the root profile."""
+    return load_params(f"profiles/{name}/params.yaml" if name else "params.yaml")
 
 
 def parse_params(raw: Any) -> Params:

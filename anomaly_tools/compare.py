@@ -22,7 +22,7 @@ from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.numerics import processor
-from anomaly_lib.params import Params, load_params, project_root
+from anomaly_lib.params import Params, load_profile, project_root
 from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import METRICS
 
@@ -114,8 +114,7 @@ class Comparison:
 
 def run(options: argparse.Namespace) -> int:
     """The command ``python -m anomaly_lib compare``; its exit code."""
-    params = load_params(f"profiles/{options.profile}/params.yaml" if options.profile else "params.yaml")
-    result = compare(params, options.folder)
+    result = compare(load_profile(options.profile), options.folder)
     print(result.to_json() if options.json else result.to_text())
     return 0 if result.same else 1
 

@@ -17,21 +17,19 @@ from anomaly_lib.base.reproducibility import make_deterministic
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.checkpoints import load_model
-from anomaly_lib.params import Params, load_params, project_root
+from anomaly_lib.params import Params, load_profile, project_root
 from anomaly_lib.pipeline.trained_models import find_model
 from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import run_key
 from anomaly_lib.reporting.tables import markdown_table
 from anomaly_lib.timing import latency, machine
-from anomaly_tools.fanout import pipeline_file
 
 NOT_MEASURED = "not measured here"
 
 
 def run(options: argparse.Namespace) -> int:
     """The command ``python -m anomaly_lib times``; its exit code."""
-    params = load_params(Path(pipeline_file(options.profile)).with_name("params.yaml"))
-    print(write_times(params, options.repeats).read_text(encoding="utf-8"))
+    print(write_times(load_profile(options.profile), options.repeats).read_text(encoding="utf-8"))
     return 0
 
 

@@ -103,30 +103,28 @@ def test_the_name_of_ones_own_category_is_checked(run, tmp_path, name):
     assert not (tmp_path / "set").exists()
 
 
-@pytest.fixture
-def visa(tmp_path):
-    """A miniature of VisA and the function that adds a row to its table."""
-    layouts.visa(tmp_path / "visa")
-    table = tmp_path / "visa/split_csv/1cls.csv"
+def rows_added_to(table, source):
+    """A function that adds a row to the table and gives the folder to ingest."""
 
     def add(row: bytes):
         table.write_bytes(table.read_bytes() + row)
-        return tmp_path / "visa"
+        return source
 
     return add
+
+
+@pytest.fixture
+def visa(tmp_path):
+    """A miniature of VisA: the function that adds a row to its table."""
+    layouts.visa(tmp_path / "visa")
+    return rows_added_to(tmp_path / "visa/split_csv/1cls.csv", tmp_path / "visa")
 
 
 @pytest.fixture
 def elpv(tmp_path):
     """As ``visa``, of ELPV."""
     layouts.elpv(tmp_path / "elpv")
-    table = tmp_path / "elpv/labels.csv"
-
-    def add(row: bytes):
-        table.write_bytes(table.read_bytes() + row)
-        return tmp_path / "elpv"
-
-    return add
+    return rows_added_to(tmp_path / "elpv/labels.csv", tmp_path / "elpv")
 
 
 def assert_nothing_changed(folder, run, *arguments, reason):

@@ -48,9 +48,8 @@ def choose(chosen: str | None = None) -> None:
 
 def has_avx2() -> bool:
     """Whether this is an x86-64 processor with AVX2; where nobody can say without extra packages, x86-64 is enough."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return False
-    return "avx2" in _cpuinfo("flags") if Path("/proc/cpuinfo").exists() else True
+    flags = _cpuinfo("flags")
+    return platform.machine() in ("x86_64", "AMD64") and ("avx2" in flags or not flags)
 
 
 def processor() -> str:
@@ -63,11 +62,9 @@ def late() -> str | None:
     """What torch or NumPy, loaded already, computes otherwise than chosen; None when all is as chosen."""
     if mode() == "native" or not has_avx2():
         return None
-    wrong = []
-    if "torch" in sys.modules and sys.modules["torch"].backends.cpu.get_cpu_capability() != "AVX2":
-        wrong.append("torch")
-    if "numpy" in sys.modules and sys.modules["numpy"]._core._multiarray_umath.__cpu_features__.get("X86_V4"):
-        wrong.append("NumPy")
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    wrong = ["torch"] if torch and torch.backends.cpu.get_cpu_capability() != "AVX2" else []
+    wrong += ["NumPy"] if numpy and numpy._core._multiarray_umath.__cpu_features__.get("X86_V4") else []
     if not wrong:
         return None
     return (
