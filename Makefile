@@ -65,7 +65,7 @@ profiles:  ## copy dvc.yaml to all profiles, after a change of it
 	for folder in profiles/*/; do cp dvc.yaml $$folder; done
 
 lock: $(READY)  ## write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml --extra dev -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml --extra suite --extra export --extra dev -o requirements.lock
 
 clean:  ## remove the environment and all that the pipeline made; data/, DVC's cache and files in git stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -2,6 +2,6 @@
 
 from anomaly_lib.base import numerics
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 numerics.choose()  # before torch and NumPy load: they read how to compute from the environment

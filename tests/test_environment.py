@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from anomaly_tools import PACKAGES
 
@@ -42,6 +43,14 @@ PROGRAMS = {
     "myst-nb",
     "furo",
     "pytest-xdist",
+    "ruamel-yaml-clib",
+    "mypy",
+    "import-linter",
+    "types-pyyaml",
+    "typer",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
 }
 
 
@@ -53,8 +62,9 @@ def project(root):
 @pytest.fixture(scope="module")
 def wanted(project):
     """{name: requirement} of what the lock is made from."""
-    lines = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    return {Requirement(line).name.lower(): Requirement(line) for line in lines}
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for extra in ("suite", "export", "dev") for line in extras[extra])]
+    return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
 
 
 @pytest.fixture(scope="module")
