@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_detect(commands)
     _add_official(commands)
+    _add_export(commands)
     data = commands.add_parser("data", help="sample data, and a look at any data folder")
     _add_data(data.add_subparsers(required=True, metavar="ACTION"))
     return parser
@@ -78,11 +79,12 @@ def _add_detect(commands) -> None:
     )
     detect.add_argument("images", type=Path, metavar="IMAGE_OR_FOLDER")
     detect.add_argument("--output", type=Path, required=True, metavar="DIR", help="for pictures and tables")
-    model = detect.add_argument_group("model", "either --method and --category, or --model")
+    model = detect.add_argument_group("model", "either --method and --category, or --model, or --bundle")
     model.add_argument("--method", metavar="M", help="method of a model that the pipeline trained")
     model.add_argument("--category", metavar="C", help="its category")
     model.add_argument("--seed", type=int, metavar="N", help="its random seed; default: the profile's first")
     model.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
+    model.add_argument("--bundle", type=Path, metavar="DIR", help="folder of an exported model; needs no torch")
     model.add_argument("--model", type=Path, metavar="DIR", help="folder of a trained or imported model")
     detect.add_argument("--region", type=Path, metavar="FILE", help="region of interest; see docs/techniques.md")
     detect.add_argument(
@@ -116,6 +118,19 @@ def _add_official(commands) -> None:
     write.set_defaults(run=_export_official)
 
 
+def _add_export(commands) -> None:
+    export = commands.add_parser("export", help="a trained model as a bundle that runs without torch: ONNX and record")
+    export.add_argument("method", metavar="METHOD", help="method of a model that the pipeline trained")
+    export.add_argument("--category", required=True, metavar="C", help="its category")
+    export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the bundle")
+    export.add_argument("--seed", type=int, metavar="N", help="its random seed; default: the profile's first")
+    export.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
+    export.set_defaults(run=_export)
+    verify = commands.add_parser("verify", help="does a bundle still say what the trained model said? Exit code 1: no")
+    verify.add_argument("bundle", type=Path, metavar="DIR", help="folder that 'export' wrote")
+    verify.set_defaults(run=_verify)
+
+
 def _add_data(commands) -> None:
     sample = commands.add_parser("sample", help="write the procedural sample data set")
     sample.add_argument("--output", type=Path, default=Path("data"), metavar="DIR", help="default: data")
@@ -147,22 +162,38 @@ def _tool(command: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _detect(options: argparse.Namespace) -> int:
-    folder, threads = _model_folder(options)  # chooses numerics, before the next imports load torch
-    from anomaly_lib.base.reproducibility import make_deterministic
+    model = _bundle(options) if options.bundle else _trained_model(options)
     from anomaly_lib.detect.run import detect
-    from anomaly_lib.methods.checkpoints import load_model
     from anomaly_lib.reporting.style import use_style
 
     how = {"region": options.region, "tiling": _tiling(options)}
-    make_deterministic(threads)
-    use_style()
-    model = load_model(folder)
     pictures = not options.no_pictures
+    if pictures:
+        use_style()
     results = detect(model, options.images, options.output, pictures=pictures, maps=options.maps, **how)
     for problem in results.skipped:
         print(f"skipped: {problem}", file=sys.stderr)
     print(results.to_json() if options.json else results.summary(options.output))
     return 1 if results.skipped else 0
+
+
+def _bundle(options: argparse.Namespace):
+    """The bundle that --bundle names; without torch."""
+    others = (options.model, options.method, options.category, options.seed, options.profile)
+    if any(value is not None for value in others):
+        raise InputError("--bundle names the model alone: leave out --model, --method, --category, --seed, --profile")
+    from anomaly_lib.export.bundle import load_bundle
+
+    return load_bundle(options.bundle)
+
+
+def _trained_model(options: argparse.Namespace):
+    folder, threads = _model_folder(options)  # chooses numerics, before the next imports load torch
+    from anomaly_lib.base.reproducibility import make_deterministic
+    from anomaly_lib.methods.checkpoints import load_model
+
+    make_deterministic(threads)
+    return load_model(folder)
 
 
 def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
@@ -186,9 +217,9 @@ def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
 
 def _tiling(options: argparse.Namespace):
     """The tiles that --tile and --overlap ask for, or None."""
-    from anomaly_lib.tiling.grid import Tiling
-
     if options.tile:
+        from anomaly_lib.tiling.grid import Tiling
+
         return Tiling(options.tile, 0.25 if options.overlap is None else options.overlap)
     if options.overlap is not None:
         raise InputError("--overlap is of tiles: give their side with --tile, too")
@@ -206,6 +237,35 @@ def _import_official(options: argparse.Namespace) -> int:
     found = "no thresholds" if threshold is None else f"image threshold {threshold:.4g}, {model.thresholds['source']}"
     print(f"wrote {options.output}: {model.method.title}, {model.category}, {found}")
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from anomaly_lib.params import load_profile, project_root
+
+    params = load_profile(options.profile)
+    numerics.choose(params.numerics)
+    from anomaly_lib.base.reproducibility import make_deterministic
+    from anomaly_lib.export.write import export
+    from anomaly_lib.methods.checkpoints import load_model
+    from anomaly_lib.pipeline.trained_models import find_model
+
+    make_deterministic(params.threads)
+    model = load_model(find_model(params, options.method, options.category, options.seed))
+    data = project_root() / params.data / options.category
+    folder = export(model, data, options.output, params.evaluation.region_of_interest)
+    print(f"wrote {folder}: {model.method.title}, {model.category}; 'python -m anomaly_lib verify {folder}' checks it")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from anomaly_lib.export.verify import verify
+
+    problems = verify(options.bundle)
+    for problem in problems:
+        print(f"{options.bundle}: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"{options.bundle}: its model says what the trained model said")
+    return 1 if problems else 0
 
 
 def _export_official(options: argparse.Namespace) -> int:

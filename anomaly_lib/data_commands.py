@@ -121,7 +121,8 @@ def _data_move(options: argparse.Namespace) -> int:
 
 
 def _data_tile(options: argparse.Namespace) -> int:
-    from anomaly_lib.tiling import Tiling, tile_category
+    from anomaly_lib.tiling.folder import tile_category
+    from anomaly_lib.tiling.grid import Tiling
 
     tiling = Tiling(options.size, options.overlap)
     how = {"train_only": options.train_only, "max_gigabytes": options.max_gigabytes}

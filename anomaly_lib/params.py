@@ -252,17 +252,17 @@ def parse_params(raw: Any) -> Params:
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
     typed = {name: _method_params(name, section or {}, raw.get("textures")) for name, section in methods.items()}
-    return _validated(Params, raw | {"methods": typed}, [])
+    return validated(Params, raw | {"methods": typed}, [])
 
 
 def _method_params(name: str, section: Any, textures: Any) -> MethodParams:
     """A method's section; one that trains with textures takes the profile's folder, which is what DVC watches."""
     model, keys = params_class(name), ["methods", name]
     if not isinstance(section, dict) or "textures" not in model.model_fields:
-        return _validated(model, section, keys)
+        return validated(model, section, keys)
     if "textures" in section:
         raise InputError(f"methods.{name}.textures: set the profile's own 'textures' instead; all stages use that one")
-    return _validated(model, section | {"textures": textures}, keys)
+    return validated(model, section | {"textures": textures}, keys)
 
 
 def _filled(values: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:
@@ -295,7 +295,7 @@ def project_root(start: Path | None = None) -> Path:
     raise InputError(f"{start}: not inside the project; change into the folder that holds data.dvc")
 
 
-def _validated(model: type[Frozen], section: dict, where: list[str]) -> Any:
+def validated(model: type[Frozen], section: dict, where: list[str]) -> Any:
     """The section as ``model``; the first thing that is wrong becomes one line."""
     try:
         return model.model_validate(section)

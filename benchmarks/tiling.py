@@ -28,7 +28,8 @@ from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.params import Thresholds
 from anomaly_lib.reporting.style import save_figure
-from anomaly_lib.tiling import Tiling, tile_category
+from anomaly_lib.tiling import Tiling
+from anomaly_lib.tiling.folder import tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
 from harness import run
 

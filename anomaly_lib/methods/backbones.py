@@ -125,7 +125,8 @@ class Backbone(nn.Module):
         """Stop the forward pass behind the deepest wanted layer."""
 
         def hook(module, inputs, output):
-            raise _DeepestReached
+            if not torch.compiler.is_exporting():  # an exporter cannot trace an exception; it drops what is not needed
+                raise _DeepestReached
 
         self.network.get_submodule(path).register_forward_hook(hook)
 

@@ -6,10 +6,12 @@ the same for every image of a model, so a normal image looks calm; a scale per i
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAP_COLOURS = "magma"
 MAP_LIMITS = (0.0, 2.0)
@@ -23,6 +25,8 @@ CONTOUR_COLOUR = "#00e5ff"
 
 def use_style() -> None:
     """Set the matplotlib defaults of this project."""
+    import matplotlib as mpl
+
     mpl.rcParams.update(
         {
             "figure.dpi": 100,
@@ -37,7 +41,7 @@ def use_style() -> None:
     )
 
 
-def save_figure(figure: Figure, file: Path) -> Path:
+def save_figure(figure: "Figure", file: Path) -> Path:
     """Write a PNG, without the fields that name software versions, and return its path."""
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"Software": None})

@@ -74,10 +74,14 @@ class Method(BaseMethod):
     def explain(self, images: Tensor) -> dict[str, Tensor]:
         """``map``: the anomaly map; each layer's name: that layer's mean squared error, unsmoothed."""
         pairs = [self._reconstructed(features) for _, features in self._batches(images, "DFR features", False)]
-        targets, reconstructions = (self.features.split(torch.cat(half)) for half in zip(*pairs, strict=True))
-        errors = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
-        size = self.params.image_size
-        return {"map": self.score(images).maps} | {layer: upsampled(e, size).cpu() for layer, e in errors.items()}
+        target, reconstruction = (torch.cat(half) for half in zip(*pairs, strict=True))
+        return {"map": self.score(images).maps} | self._layer_errors(target, reconstruction)
+
+    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        size, pair = self.params.image_size, self._reconstructed(self.features(images))
+        errors = upsampled(self.fitted["location"](reconstruction_error(*pair)), size)
+        maps = within(smoothed(errors, self.params.smoothing_sigma), region)
+        return {"map": maps, "score": maps.amax(dim=(1, 2))} | self._layer_errors(*pair)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         try:
@@ -149,6 +153,12 @@ class Method(BaseMethod):
     def _scaled_errors(self, features: Tensor) -> Tensor:
         """Mean squared error of each place, in units of what is normal there, (N, g, g)."""
         return self.fitted["location"](reconstruction_error(*self._reconstructed(features)))
+
+    def _layer_errors(self, target: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+        """Each layer's mean squared error, (N, S, S) on the CPU."""
+        targets, reconstructions = self.features.split(target), self.features.split(reconstruction)
+        errors = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
+        return {layer: upsampled(error, self.params.image_size).cpu() for layer, error in errors.items()}
 
     @torch.no_grad()
     def _reconstructed(self, features: Tensor) -> tuple[Tensor, Tensor]:

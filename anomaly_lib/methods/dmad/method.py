@@ -7,7 +7,7 @@ Shapes: N images, S image side; level l is (N, C_l, h_l, w_l), finest first.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -32,6 +32,7 @@ from anomaly_lib.methods.dmad.scoring import (
     level_errors,
     over_range,
     smoothed,
+    smoothed_by_product,
 )
 from anomaly_lib.methods.dmad.training import make_task
 from anomaly_lib.methods.dmad.warp import combined
@@ -99,11 +100,16 @@ class Method(BaseMethod):
         maps, deformation = self._maps(images)
         parts = [explained(done, self.teacher.backbone) for _, _, done in self._passes(images, "DMAD", False)]
         pictures = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
-        if self.params.deformation:
-            pictures["deformation"] = deformation
-        if self.params.codes:
-            pictures["codes"] = pictures["codes"] / max(1, self.params.codes - 1)
-        return {"map": maps} | pictures
+        return {"map": maps} | self._completed(pictures, deformation)
+
+    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        if self.scores_are_relative:
+            raise InputError("scores that depend on each other (score_normalisation: scored_set) cannot be exported")
+        _, done, calibration = self._pass(images)
+        whole = self._batch_maps(done, calibration, smoothed_by_product)
+        maps, deformation = (within(kind, region) for kind in whole)
+        pictures = self._completed(explained(done, self.teacher.backbone), whole[1])
+        return {"map": maps, "score": self._scores(maps, deformation)[self.params.score]} | pictures
 
     def flows(self, images: Tensor) -> dict[str, Tensor]:
         """Displacements in pixels, (N, 2, S, S) with x first, for quiver plots and animations.
@@ -213,14 +219,28 @@ class Method(BaseMethod):
 
     def _maps(self, images: Tensor, progress: bool = False) -> tuple[Tensor, Tensor]:
         """Anomaly and deformation maps, smoothed, (N, S, S) each on the CPU."""
-        params, size = self.params, self.params.image_size
+        size = self.params.image_size
         maps, deformation = torch.empty(2, len(images), size, size)
         for start, calibration, done in self._passes(images, "DMAD scores", progress):
             part = slice(start, start + len(done.warped))
-            maps[part] = smoothed(anomaly_map(done, calibration), params.smoothing_sigma)
-            moved = deformation_map(done.fields, params.deformation_map == "both") if done.fields else torch.zeros(1)
-            deformation[part] = smoothed(moved, params.smoothing_sigma) if done.fields else moved
+            maps[part], deformation[part] = self._batch_maps(done, calibration, smoothed)
         return maps, deformation
+
+    def _batch_maps(self, done: Pass, calibration: Calibration, smooth: Callable) -> tuple[Tensor, Tensor]:
+        """As ``_maps``, of one pass; ``smooth`` is ``smoothed`` or ``smoothed_by_product``."""
+        params = self.params
+        maps = smooth(anomaly_map(done, calibration), params.smoothing_sigma)
+        if not done.fields:
+            return maps, torch.zeros_like(maps)
+        return maps, smooth(deformation_map(done.fields, params.deformation_map == "both"), params.smoothing_sigma)
+
+    def _completed(self, pictures: dict[str, Tensor], deformation: Tensor) -> dict[str, Tensor]:
+        """The pictures of ``explained`` with the deformation map, and codes as shares."""
+        if self.params.deformation:
+            pictures["deformation"] = deformation
+        if self.params.codes:
+            pictures["codes"] = pictures["codes"] / max(1, self.params.codes - 1)
+        return pictures
 
     def _scores(self, maps: Tensor, deformation: Tensor) -> dict[str, Tensor]:
         """Image scores under both names: normalised maxima, the second with the weighted deformation."""
