@@ -103,7 +103,7 @@ def read_mask(path: Path | str) -> np.ndarray:
             if np.isnan(values).any():
                 remedy = "save 0 for normal pixels and another value for defects"
                 raise InputError(Problem(Path(path), "is a mask with pixels that are not a number (NaN)", remedy))
-            return np.asarray(values != 0)
+            return values.astype(bool)
         return _rgb_pixels(image, Path(path)).any(axis=2)
 
 
