@@ -332,10 +332,8 @@ def test_a_mask_that_covers_nearly_everything_is_taken_for_an_inverted_one(nut, 
     mask = np.zeros(64, np.uint8)
     mask[:marked] = 255
     save(mask.reshape(8, 8), nut / "ground_truth/rust/0_mask.png")
-    line = (
-        "ground_truth/rust/0_mask.png: marks 91% of the image, as inverted masks do; invert it: 0 is normal, any other"
-    )
-    assert lines(nut) == ([f"{line} value is defect"] if said else [])
+    line = "ground_truth/rust/0_mask.png: marks 91% of the image, as inverted masks do; "
+    assert lines(nut) == ([f"{line}invert it: 0 is normal, any other value is defect"] if said else [])
 
 
 def test_a_mask_with_nan_is_named(nut):

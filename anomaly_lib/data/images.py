@@ -104,7 +104,7 @@ def read_mask(path: Path | str) -> np.ndarray:
                 remedy = "save 0 for normal pixels and another value for defects"
                 raise InputError(Problem(Path(path), "is a mask with pixels that are not a number (NaN)", remedy))
             return values.astype(bool)
-        return _rgb_pixels(image, Path(path)).any(axis=2)
+        return np.asarray(_rgb_pixels(image, Path(path)).any(axis=2))
 
 
 def read_header(path: Path | str) -> Header:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.data.images import Problem
 from anomaly_lib.registry import nearest
@@ -72,7 +72,7 @@ def save_region(file: Path | str, polygons: Sequence[Polygon], exclude: Sequence
         with replacing(file) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(Problem(file, f"cannot be written ({error.strerror})", "name another file")) from error
+        raise refused(error, file, "cannot be written") from error
 
 
 def region_json(polygons: Sequence[Polygon], exclude: Sequence[Polygon] = ()) -> str:
