@@ -8,7 +8,7 @@ that of the names.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,8 +56,7 @@ class Category:
     @property
     def has_masks(self) -> bool:
         """Whether there are anomalous test samples and every one of them has a mask."""
-        anomalous = [sample for sample in self.test if sample.is_anomalous]
-        return bool(anomalous) and all(sample.mask_path is not None for sample in anomalous)
+        return bool(self.defect_types) and have_masks(self.test)
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,11 @@ def scan_category(data: Path | str, category: str) -> tuple[Category, list[Probl
     test = _scan_groups(folder, "test", root, problems)
     uncertain = _scan_groups(folder, UNCERTAIN, root, problems)
     return Category(category, folder, train, test, uncertain), problems
+
+
+def have_masks(samples: Iterable[Sample]) -> bool:
+    """Whether every anomalous sample has a mask."""
+    return all(sample.mask_path is not None for sample in samples if sample.is_anomalous)
 
 
 def data_hash(category: Category) -> str:
