@@ -42,7 +42,11 @@ def load_region(file: Path | str, image_size: int) -> torch.Tensor:
     """
     import torch
 
-    return torch.from_numpy(read_region(Path(file), image_size))
+    region = rasterise(*read_polygons(Path(file)), image_size)
+    if not region.any():
+        remedy = "make the polygons larger, or leave less out"
+        raise InputError(Problem(Path(file), f"its region has no pixel at {image_size} x {image_size}", remedy))
+    return torch.from_numpy(region)
 
 
 def find_region(evaluation: Evaluation, category: Path, image_size: int) -> torch.Tensor | None:
@@ -52,16 +56,6 @@ def find_region(evaluation: Evaluation, category: Path, image_size: int) -> torc
     """
     heeded = evaluation.region_of_interest and (category / PLACE).exists()
     return load_region(category / PLACE, image_size) if heeded else None
-
-
-def read_region(file: Path, image_size: int) -> np.ndarray:
-    """As ``load_region``, without torch."""
-    polygons, exclude = read_polygons(file)
-    region = rasterise(polygons, exclude, image_size)
-    if not region.any():
-        remedy = "make the polygons larger, or leave less out"
-        raise InputError(Problem(file, f"its region has no pixel at {image_size} x {image_size}", remedy))
-    return region
 
 
 def save_region(file: Path | str, polygons: Sequence[Polygon], exclude: Sequence[Polygon] = ()) -> None:

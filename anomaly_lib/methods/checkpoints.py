@@ -84,7 +84,7 @@ def save_model(folder: Path, method: Method, category: str, thresholds: dict[str
 
 
 def load_model(folder: Path) -> TrainedModel:
-    """Read a folder that ``save_model`` wrote. Raises InputError, naming the file, for whatever is not as it wrote it."""
+    """Read a folder that ``save_model`` wrote. Raises InputError, naming the file, for anything else."""
     record, tensors = _record(folder), folder / TENSORS
     method = _untrained(folder / RECORD, record)
     try:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.regions import Polygon, rasterise
+from anomaly_lib.data.tensors import to_tensor
 from anomaly_lib.methods.base import Method
 from anomaly_lib.tiling.grid import BlendedMap, Tile, Tiling
 
@@ -77,11 +77,7 @@ def score_in_tiles(
 
 def tile_images(photo: np.ndarray, tiles: Sequence[Tile], image_size: int) -> Tensor:
     """Tiles of a photo (H, W, 3) uint8 as (N, 3, S, S) float32 in [0, 1], resized as ``data.tensors.load_images``."""
-    images = torch.empty(len(tiles), 3, image_size, image_size)
-    for image, tile in zip(images, tiles, strict=True):
-        square = Image.fromarray(photo[tile.window]).resize((image_size, image_size), Image.Resampling.BILINEAR)
-        image.copy_(torch.from_numpy(np.array(square)).movedim(-1, 0) / 255)  # (S, S, 3) -> (3, S, S)
-    return images
+    return torch.stack([to_tensor(photo[tile.window], image_size) for tile in tiles])
 
 
 def resized(values: Tensor, shape: tuple[int, int]) -> np.ndarray:

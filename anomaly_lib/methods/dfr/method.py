@@ -84,7 +84,8 @@ class Method(BaseMethod):
             latent = len(state["autoencoder.decoder.0.weight"][0])
             channels = sum(self.features.channels)
             mean, matrix = state["space.mean"].float(), state["space.matrix"].float()
-            if mean.shape != (channels,) or matrix.shape not in ((channels,), (channels, channels)):
+            axes = 2 if self.params.feature_space == "whitened" else 1
+            if mean.shape != (channels,) or matrix.shape != (channels,) * axes:
                 raise InputError(f"these tensors are not of a DFR model with {channels} channels")
             space = FeatureSpace(mean, matrix)
             self._assemble(space, latent)
