@@ -16,10 +16,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomaly_lib.alignment.copying import write_png
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import Category, Sample, load_category, split_normals
+from anomaly_lib.data.copying import write_png
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
