@@ -20,9 +20,10 @@ from anomaly_lib.detect.files import Photos, find_photos, output_stems, refuse_o
 from anomaly_lib.detect.looks import Look, Looker, Tiled, Whole
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.overlap import label_regions
+from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.detection import Detection, detection_figure
+from anomaly_lib.figures.style import MapScale, map_scale, save_figure
 from anomaly_lib.methods.checkpoints import TrainedModel
-from anomaly_lib.reporting.detection import Detection, detection_figure
-from anomaly_lib.reporting.style import MapScale, decide, decision_words, map_scale, save_figure
 from anomaly_lib.reporting.tables import write_csv
 from anomaly_lib.tiling.grid import Tiling
 from anomaly_lib.tiling.scoring import resized

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from anomaly_lib.evaluation.inputs import as_pair, as_region, sides, undefined_reason
+from anomaly_lib.evaluation.metrics import Ranking, rank
 from anomaly_lib.evaluation.overlap import check_limit, label_regions, pro_curve
-from anomaly_lib.evaluation.ranking import Ranking, rank
 
 MOST_POINTS = 400
 

@@ -17,14 +17,13 @@ from __future__ import annotations
 import numpy as np
 
 from anomaly_lib.evaluation.inputs import as_labels, as_pair, as_region, undefined_reason
+from anomaly_lib.evaluation.resampling import histograms_of, image_metrics, pixel_metrics, resampled, tie_groups
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS, NO_MASKS, checked_pixels
 from anomaly_lib.evaluation.thresholds import allowed_count
-from anomaly_lib.evaluation.weighted import auroc, average_precision, histograms_of, pixel_metrics, summed, tie_groups
 
 IMAGE_KEYS = ("image_auroc", "image_ap")
 PIXEL_KEYS = ("pixel_auroc", "pixel_ap", *AUPRO_LIMITS)
 BINS = 4096
-_BLOCK = 2**18  # numbers in one block of resamples: 2 MB an array
 
 
 def rate_interval(count: int, total: int, confidence: float = 0.95) -> tuple[float, float] | None:
@@ -75,6 +74,32 @@ def achieved_rate_interval(
     return float(low / total), float(high / total)
 
 
+def decision_check(thresholds: dict, achieved: float | None, n_normal: int, confidence: float = 0.95) -> dict:
+    """The requested, expected and achieved false-positive rate of images, and whether chance explains the difference.
+
+    ``thresholds`` as ``calibrate`` gives them, ``achieved`` the share of ``n_normal`` normal test images that were
+    flagged. Keys: requested, expected, resolution (1 / (n + 1), the finest rate that n held-out images can promise),
+    achieved, low, high (``achieved_rate_interval``), within; only a ``reason`` where there is nothing to check.
+    """
+    if thresholds.get("image") is None:
+        return {"reason": "the model has no threshold"}
+    if thresholds["image_requested_rate"] is None:
+        return {"reason": "the rule sigma asks for no rate", "achieved": achieved}
+    if achieved is None:
+        return {"reason": "no normal images in the test split"}
+    held_out, requested = thresholds["held_out_images"], thresholds["image_requested_rate"]
+    low, high = achieved_rate_interval(held_out, requested, n_normal, confidence)
+    return {
+        "requested": requested,
+        "expected": thresholds["image_expected_rate"],
+        "resolution": 1 / (held_out + 1),
+        "achieved": achieved,
+        "low": low,
+        "high": high,
+        "within": low <= achieved <= high,
+    }
+
+
 def image_intervals(scores, labels, seed: int, resamples: int = 1000, confidence: float = 0.95) -> dict:
     """Bootstrap intervals (low, high) of `image_auroc` and `image_ap`, by image and stratified by label.
 
@@ -90,12 +115,8 @@ def image_intervals(scores, labels, seed: int, resamples: int = 1000, confidence
     if reason:
         return dict.fromkeys(IMAGE_KEYS) | {"undefined": dict.fromkeys(IMAGE_KEYS, reason)}
     groups = tie_groups(scores, labels)
-    values = {key: [] for key in IMAGE_KEYS}
-    for weights in _resampled(labels, seed, resamples, scores.size, "image intervals"):
-        normal, anomalous = (summed(weights * side, groups) for side in (~labels, labels))
-        values["image_auroc"].append(auroc(normal, anomalous))
-        values["image_ap"].append(average_precision(normal, anomalous))
-    return _percentiles(values, confidence)
+    blocks = resampled(labels, seed, resamples, scores.size, "image intervals")
+    return _percentiles([image_metrics(weights, labels, groups) for weights in blocks], confidence)
 
 
 def pixel_intervals(
@@ -125,11 +146,8 @@ def pixel_intervals(
     if reason:
         return dict.fromkeys(PIXEL_KEYS) | {"undefined": dict.fromkeys(PIXEL_KEYS, reason)}
     histograms = histograms_of(maps, masks, bins, region)
-    values = {key: [] for key in PIXEL_KEYS}
-    for weights in _resampled(labels, seed, resamples, histograms.shape[-1], "pixel intervals"):
-        for key, value in pixel_metrics(weights, histograms).items():
-            values[key].append(value)
-    return _percentiles(values, confidence)
+    blocks = resampled(labels, seed, resamples, histograms.shape[-1], "pixel intervals")
+    return _percentiles([pixel_metrics(weights, histograms) for weights in blocks], confidence)
 
 
 def _no_pixel_interval(masks: np.ndarray | None, labels: np.ndarray, region: np.ndarray | None) -> str | None:
@@ -138,32 +156,17 @@ def _no_pixel_interval(masks: np.ndarray | None, labels: np.ndarray, region: np.
     return undefined_reason(masks if region is None else masks[region], "pixel") or _too_few(labels)
 
 
-# Drawing. A resample is a row of weights: how often each image was drawn.
-
-
-def _resampled(labels: np.ndarray, seed: int, resamples: int, columns: int, purpose: str):
-    """Blocks of weights (B, N), the classes drawn apart; B such that B x `columns` numbers stay small."""
-    from anomaly_lib.base.reproducibility import derived_seed
-
-    rng = np.random.default_rng(derived_seed(seed, purpose))
-    block = max(1, _BLOCK // max(columns, labels.size))
-    for start in range(0, resamples, block):
-        weights = np.empty((min(block, resamples - start), labels.size))
-        for side in (labels, ~labels):
-            count = int(np.count_nonzero(side))
-            if count:
-                weights[:, side] = rng.multinomial(count, np.full(count, 1 / count), size=len(weights))
-        yield weights
-
-
-def _percentiles(values: dict[str, list[np.ndarray]], confidence: float) -> dict:
+def _percentiles(blocks: list[dict[str, np.ndarray]], confidence: float) -> dict:
     """(low, high) of the resampled values of each metric; a resample without a value is nan and left out."""
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    drawn = {key: np.concatenate(parts) for key, parts in values.items()}
-    drawn = {key: value[~np.isnan(value)] for key, value in drawn.items()}
-    undefined = {key: "no resample drew a defect" for key, value in drawn.items() if not value.size}
-    ends = {key: None if key in undefined else np.quantile(value, tails).tolist() for key, value in drawn.items()}
-    return {key: value and tuple(value) for key, value in ends.items()} | {"undefined": undefined}
+    ends, undefined = {}, {}
+    for key in blocks[0]:
+        drawn = np.concatenate([block[key] for block in blocks])
+        drawn = drawn[~np.isnan(drawn)]
+        ends[key] = tuple(np.quantile(drawn, tails).tolist()) if drawn.size else None
+        if not drawn.size:
+            undefined[key] = "no resample drew a defect"
+    return ends | {"undefined": undefined}
 
 
 def _too_few(labels: np.ndarray) -> str | None:

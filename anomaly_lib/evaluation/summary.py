@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly_lib.evaluation.inputs import as_pair, as_region, as_scores, undefined_reason
-from anomaly_lib.evaluation.metrics import auroc_of, f1_at, precision_recall_of
+from anomaly_lib.evaluation.metrics import auroc_of, f1_at, precision_recall_of, rank
 from anomaly_lib.evaluation.overlap import label_regions, pro_areas
-from anomaly_lib.evaluation.ranking import rank
 from anomaly_lib.evaluation.thresholds import false_positive_rate
 
 NO_MASKS = "the data set has no masks"

@@ -10,7 +10,8 @@ probability (k + 1) / (n + 1) (less with ties), so 1 / (n + 1) is the finest rat
 promise. `expected_rate` gives that number, to stand beside the requested one. Pixels of one image
 resemble each other, so for pixels n overstates what is known and the achieved rate scatters more.
 
-Two other rules are in use, "max" and "mean + k sigma"; `threshold_by` chooses by name.
+Two other rules are in use, "max" and "mean + k sigma"; `threshold_by` chooses by name, `calibrate` finds all that a
+model needs to decide.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import math
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_scores
+from anomaly_lib.evaluation.inputs import as_scores, to_numpy
+from anomaly_lib.params import Rule, Thresholds
 
 RULES = ("false_positive_rate", "max", "sigma")
 
@@ -90,6 +92,35 @@ def threshold_by(rule: str, normal_values, rate: float, sigmas: float = 3.0) -> 
     raise ValueError(f"the threshold rule must be one of {', '.join(RULES)}, got {rule!r}")
 
 
+def calibrate(scores, maps, settings: Thresholds, region=None) -> dict[str, float | int | str | None]:
+    """Thresholds from normal images that were not trained on: their scores (N,) and maps (N, H, W).
+
+    ``image`` and ``pixel`` are the thresholds, each with its rule, ``pixel_median`` the zero of the shown scale.
+    ``image_requested_rate`` is the false-positive rate that the rule asks for, and ``image_expected_rate`` what so few
+    images can promise; None for the rule sigma, which asks for none. Pixels outside of the region of interest
+    ``region`` (H, W) bool do not count. ValueError without an image.
+    """
+    scores, maps = to_numpy(scores), to_numpy(maps)
+    pixels = maps if region is None else maps[:, to_numpy(region)]
+    requested = _requested_rate(settings.image_rule, settings.image_false_positive_rate)
+    return {
+        "image": threshold_by(settings.image_rule, scores, settings.image_false_positive_rate, settings.sigmas),
+        "pixel": threshold_by(settings.pixel_rule, pixels, settings.pixel_false_positive_rate, settings.sigmas),
+        "pixel_median": float(np.median(pixels)),
+        "held_out_images": len(scores),
+        "image_rule": settings.image_rule,
+        "image_requested_rate": requested,
+        "image_expected_rate": None if requested is None else expected_rate(len(scores), requested),
+        "pixel_rule": settings.pixel_rule,
+        "pixel_requested_rate": _requested_rate(settings.pixel_rule, settings.pixel_false_positive_rate),
+    }
+
+
+def _requested_rate(rule: Rule, rate: float) -> float | None:
+    """The share of normals that a rule is to flag: none above their maximum; sigma does not say."""
+    return {"false_positive_rate": rate, "max": 0.0, "sigma": None}[rule]
+
+
 def expected_rate(count: int, false_positive_rate: float) -> float:
     """The share of new normals that a `quantile_threshold` of `count` normals flags on average.
 
@@ -106,6 +137,24 @@ def is_anomalous(scores, threshold: float) -> np.ndarray:
     numbers would flag the lower one: on a saturated map that is most of the picture.
     """
     return as_scores(scores) >= np.float64(threshold)
+
+
+def decide(score: float, threshold: float | None) -> str | None:
+    """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
+    if threshold is None:
+        return None
+    return "anomalous" if is_anomalous(score, threshold) else "normal"
+
+
+def decision_words(score: float, threshold: float | None) -> str:
+    """'3.2 below 4.1, normal', or that there is no threshold to decide by."""
+    if threshold is None:
+        return f"{score:.3g}; no threshold, so no decision"
+    # as many digits as it takes to tell the two apart
+    digits = next((n for n in range(3, 9) if f"{score:.{n}g}" != f"{threshold:.{n}g}"), 9)
+    decision = decide(score, threshold)
+    side = "at or above" if decision == "anomalous" else "below"
+    return f"{score:.{digits}g} {side} {threshold:.{digits}g}, {decision}"
 
 
 def false_positive_rate(normal_values, threshold: float) -> float | None:

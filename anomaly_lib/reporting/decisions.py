@@ -8,9 +8,10 @@ from pathlib import Path
 
 from anomaly_lib.evaluation.comparison import compare
 from anomaly_lib.params import Params
+from anomaly_lib.pipeline.runs import Run
 from anomaly_lib.protocols.selection import CRITERIA
 from anomaly_lib.registry import shown_name
-from anomaly_lib.reporting.results import METRICS, run_key
+from anomaly_lib.reporting.results import TITLES, distinct
 from anomaly_lib.reporting.tables import markdown_table
 
 COMPARED = ("image_auroc", "aupro_030")
@@ -22,10 +23,9 @@ def intervals(rows: Sequence[dict]) -> str:
     if not with_intervals:
         return ""
     first = with_intervals[0]["seed"]
-    titles = {metric.key: metric.title for metric in METRICS}
     lines = [
         {"method": shown_name(row["method"]), "category": row["category"]}
-        | {titles[key]: _interval(row[key], row["intervals"][key]) for key in COMPARED}
+        | {TITLES[key]: _interval(row[key], row["intervals"][key]) for key in COMPARED}
         for row in with_intervals
         if row["seed"] == first
     ]
@@ -49,16 +49,10 @@ def promises(rows: Sequence[dict]) -> str:
         return ""
     within = sum(row["decision"]["within"] for row in checked)
     lines = [
-        {
-            "method": shown_name(row["method"]),
-            "category": row["category"],
-            "seed": row["seed"],
-            "requested": f"{row['decision']['requested']:.3f}",
-            "expected": f"{row['decision']['expected']:.3f}",
-            "achieved": f"{row['decision']['achieved']:.3f}",
-            "interval": f"{row['decision']['low']:.3f} to {row['decision']['high']:.3f}",
-            "within": "yes" if row["decision"]["within"] else "**no**",
-        }
+        {"method": shown_name(row["method"]), "category": row["category"], "seed": row["seed"]}
+        | {key: f"{row['decision'][key]:.3f}" for key in ("requested", "expected", "achieved")}
+        | {"interval": f"{row['decision']['low']:.3f} to {row['decision']['high']:.3f}"}
+        | {"within": "yes" if row["decision"]["within"] else "**no**"}
         for row in checked
     ]
     return (
@@ -91,7 +85,7 @@ def choices(rows: Sequence[dict], params: Params, reports: Path) -> str:
 
 
 def _choice(category: str, criterion: dict[str, tuple[float, ...]], scored: dict[str, float]) -> dict[str, str]:
-    chosen, oracle = max(criterion, key=criterion.get), max(scored, key=scored.get)
+    chosen, oracle = max(criterion, key=criterion.__getitem__), max(scored, key=scored.__getitem__)
     return {
         "category": category,
         "chosen": shown_name(chosen),
@@ -108,7 +102,7 @@ def _criterion(params: Params, reports: Path) -> dict[str, dict[str, tuple[float
     found: dict[str, dict[str, tuple[float, ...]]] = {}
     for category in params.categories:
         for method in params.methods:
-            files = [reports / "calibrate" / run_key(method, category, s) / "selection.json" for s in params.seeds]
+            files = [Run(method, category, seed).file(reports, "selection.json") for seed in params.seeds]
             if all(file.is_file() for file in files):
                 measured = [json.loads(file.read_text(encoding="utf-8")) for file in files]
                 found.setdefault(category, {})[method] = _means([[one[key] for key in CRITERIA] for one in measured])
@@ -122,17 +116,15 @@ def _means(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 def pairs(rows: Sequence[dict]) -> str:
     """Each two methods, paired by category: who wins how often, by how much, and whether that could be chance."""
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    categories = list(dict.fromkeys(row["category"] for row in rows))
+    methods, categories = distinct(rows, "method"), distinct(rows, "category")
     lines = []
     for metric in COMPARED:
         means = {m: {c: _by_method(rows, c, metric).get(m) for c in categories} for m in methods}
         for first, second in combinations(methods, 2):
             result = compare(means[first], means[second])
             if result["pairs"]:
-                lines.append(
-                    {"metric": metric, "methods": f"{shown_name(first)} − {shown_name(second)}"} | _pair(result)
-                )
+                names = f"{shown_name(first)} − {shown_name(second)}"
+                lines.append({"metric": metric, "methods": names} | _pair(result))
     if not lines:
         return ""
     return (

@@ -1,18 +1,22 @@
 """Tables by type and by size of defect, from the CSV files that the evaluation of each run left."""
 
-import csv
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly_lib.params import Params
+from anomaly_lib.pipeline.runs import Run, read_rows
 from anomaly_lib.registry import shown_name
-from anomaly_lib.reporting.results import NOT_DEFINED, run_key
+from anomaly_lib.reporting.results import NOT_DEFINED
 from anomaly_lib.reporting.tables import markdown_table
 
 TYPE_COLUMNS = ["defect_type", "n_images", "n_regions", "image_auroc", "pixel_ap", "aupro_030", "recall"]
 UNCERTAIN_COLUMNS = ["defect_type", "n_images", "image_auroc", "recall"]
 SIZE_COLUMNS = ["size", "n_regions", "any_found", "half_found", "mean_overlap", "aupro_030"]
+
+
+Found = dict[tuple, dict[str, list[tuple[str, str]]]]
+"""{place in the table: {method: its two numbers, once per seed}}."""
 
 
 def rounded(rows: Sequence[dict], columns: Sequence[str]) -> list[dict]:
@@ -27,11 +31,11 @@ def _text(value: object, reason: str | None) -> str:
 
 
 def by_type_table(params: Params, reports: Path, name: str = "defect_types.csv") -> str:
-    """Markdown: a row a category and defect type, a column a method: image AUROC, and the share that was found.
+    """Markdown: one row per category and defect type, one column per method: image AUROC, and the share found.
 
     Mean over the seeds that have the number. ``name`` is the file of each run that is read.
     """
-    found = {}
+    found: Found = {}
     for method, row in _runs(params, reports, name):
         place = (row["category"], row["defect_type"], row["n_images"])
         found.setdefault(place, {}).setdefault(method, []).append((row["image_auroc"], row["recall"]))
@@ -39,8 +43,12 @@ def by_type_table(params: Params, reports: Path, name: str = "defect_types.csv")
 
 
 def by_size_table(params: Params, reports: Path) -> str:
-    """Markdown: a row a category and class of size, a column a method: AUPRO 0.3, mean overlap, number of regions."""
-    found, counts = {}, {}
+    """Markdown: one row per category and class of size, one column per method.
+
+    AUPRO 0.3, mean overlap, and in brackets the number of defect regions.
+    """
+    found: Found = {}
+    counts = {}
     for method, row in _runs(params, reports, "defect_sizes.csv"):
         if row["n_regions"] not in ("0", ""):
             place = (row["category"], row["size"])
@@ -79,20 +87,13 @@ def uncertain_section(params: Params, reports: Path) -> str:
 
 def _runs(params: Params, reports: Path, name: str) -> list[tuple[str, dict]]:
     """(method, row with its category) of that file of every run that was made."""
-    rows = []
-    for category in params.categories:
-        for method in params.methods:
-            for seed in params.seeds:
-                file = reports / "evaluate" / run_key(method, category, seed) / name
-                if file.is_file():
-                    with file.open(encoding="utf-8", newline="") as stream:
-                        rows += [(method, {"category": category, **row}) for row in csv.DictReader(stream)]
-    return rows
+    runs = [Run(m, c, seed) for c in params.categories for m in params.methods for seed in params.seeds]
+    return [
+        (run.method, {"category": run.category, **row}) for run in runs for row in read_rows(run.file(reports, name))
+    ]
 
 
-def _table(
-    found: dict[tuple, dict[str, list]], heads: tuple[str, ...], params: Params, counts: dict | None = None
-) -> str:
+def _table(found: Found, heads: tuple[str, ...], params: Params, counts: dict | None = None) -> str:
     """``counts`` by place and method stand in brackets behind the cells, where they differ between methods."""
     rows = []
     for place, methods in found.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anomaly_lib.params import Params
 from anomaly_lib.registry import shown_name
-from anomaly_lib.reporting.results import METRICS, column_order, mean_cell
+from anomaly_lib.reporting.results import TITLES, mean_cell
 from anomaly_lib.reporting.tables import markdown_table
 
 FILE = Path(__file__).with_name("published.json")
@@ -22,10 +22,9 @@ def published() -> dict:
 
 def published_section(rows: Sequence[dict], params: Params) -> str:
     """Means of the published results with their settings; on data that they were made on, ours beside them too."""
-    titles = {metric.key: metric.title for metric in METRICS}
     lines = [
         {"results": f"{e['method']}: {e['source']}", "data": e["dataset"]}
-        | {titles[key]: _percent(e["mean"].get(key)) for key in SHOWN}
+        | {TITLES[key]: _percent(e["mean"].get(key)) for key in SHOWN}
         | {"settings": e["settings"], "confidence": e["confidence"]}
         for e in published()["entries"]
     ]
@@ -35,7 +34,7 @@ def published_section(rows: Sequence[dict], params: Params) -> str:
         "reports several seeds. A dash: not published. Confidence: "
         + "; ".join(f"*{word}*: {meaning}" for word, meaning in published()["about"]["confidence"].items())
     )
-    return "\n\n".join([f"{words}.", markdown_table(lines), *_side_by_side(rows, params, titles)])
+    return "\n\n".join([f"{words}.", markdown_table(lines), *_side_by_side(rows, params)])
 
 
 def _relation(params: Params) -> str:
@@ -44,17 +43,17 @@ def _relation(params: Params) -> str:
     return f"Ours on {params.published_as}: settings differ where the params of a method say so."
 
 
-def _side_by_side(rows: Sequence[dict], params: Params, titles: dict[str, str]) -> list[str]:
+def _side_by_side(rows: Sequence[dict], params: Params) -> list[str]:
     """For each shown metric, our methods and the published ones by category."""
     entries = [e for e in published()["entries"] if e["dataset"] == params.published_as and e["per_category"]]
     tables = []
     for key in SHOWN if entries else ():
         lines = []
-        for category in column_order(params.categories):
+        for category in params.categories:
             ours = {f"{shown_name(name)}, ours": mean_cell(rows, name, category, key) for name in params.methods}
             theirs = {e["id"]: _percent(e["per_category"].get(category, {}).get(key)) for e in entries}
             lines.append({"category": category} | ours | theirs)
-        tables.append(f"### {titles[key]}, beside the published\n\n{markdown_table(lines)}")
+        tables.append(f"### {TITLES[key]}, beside the published\n\n{markdown_table(lines)}")
     return tables
 
 

@@ -4,15 +4,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
-
 from anomaly_lib.params import Params, params_hash
+from anomaly_lib.pipeline.runs import runs_of
 from anomaly_lib.registry import method_class, shown_name
 from anomaly_lib.reporting.decisions import choices, intervals, pairs, promises
 from anomaly_lib.reporting.groups import groups_section, uncertain_section
 from anomaly_lib.reporting.published import published_section
-from anomaly_lib.reporting.results import METRICS, parts_table, run_key, table
+from anomaly_lib.reporting.results import METRICS, parts_table, table
 from anomaly_lib.reporting.tables import markdown_table
 
 SOURCES = (
@@ -39,39 +37,16 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def overview_figure(rows: Sequence[dict]) -> Figure:
-    """Image AUROC, pixel AUROC and AUPRO 0.3 of each run, by category: a dot a seed. What no run has is left out."""
-    wanted = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
-    shown = [m for m in wanted if any(row.get(m.key) is not None for row in rows)] or wanted[:1]
-    categories = list(dict.fromkeys(row["category"] for row in rows))
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    size = (3.1 * len(shown) + 1.6, 0.45 * len(categories) + 1.6)
-    figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False)
-    for axis, metric in zip(axes[0], shown, strict=True):
-        for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
-            runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
-            heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
-            axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
-        axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
-        axis.grid(axis="x", alpha=0.3)
-    axes[0, 0].margins(y=0.25)
-    axes[0, 0].invert_yaxis()
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
-    return figure
-
-
 def copy_demos(params: Params, reports: Path, target: Path) -> None:
     """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds.
 
     None of them where ``gif.in_report`` is false.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for method in params.methods if params.gif.in_report else ():
-        for category in params.categories:
-            source = reports / "gif" / run_key(method, category, params.seeds[0])
-            for name in ("demo.gif", "strip.png"):
-                if (source / name).is_file():
-                    shutil.copyfile(source / name, target / f"{method}-{category}{Path(name).suffix}")
+    for run in runs_of(params) if params.gif.in_report else ():
+        for file in (run.file(reports, "demo.gif"), run.file(reports, "strip.png")):
+            if run.seed == params.seeds[0] and file.is_file():
+                shutil.copyfile(file, target / f"{run.method}-{run.category}{file.suffix}")
 
 
 def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
@@ -105,12 +80,9 @@ def _where(rows: Sequence[dict], params: Params) -> str:
     """Which notebook and settings made what."""
     if not any("image_auroc" in row for row in rows):
         return ""
+    executed = f"{params.reports}/notebooks"
     lines = [
-        {
-            "what": what,
-            "executed notebook": f"`{params.reports}/notebooks/{run}.ipynb`",
-            "source": f"`notebooks/{source}.ipynb`",
-        }
+        {"what": what, "executed notebook": f"`{executed}/{run}.ipynb`", "source": f"`notebooks/{source}.ipynb`"}
         for what, run, source in SOURCES
     ]
     words = (

@@ -13,16 +13,8 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from anomaly_lib.data.images import printable
-from anomaly_lib.reporting.style import (
-    CONTOUR_COLOUR,
-    DECISION_COLOURS,
-    MAP_COLOURS,
-    MAP_LIMITS,
-    MapScale,
-    decide,
-    decision_words,
-    displayable,
-)
+from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.style import CONTOUR_COLOUR, DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, MapScale, displayable
 
 PANEL_WIDTH, LARGEST_HEIGHT, NARROWEST = 3.4, 6.0, 2.4  # inches
 WIDE = 2.5

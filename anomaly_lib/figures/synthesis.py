@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, NORMAL_COLOUR, displayable
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, NORMAL_COLOUR, displayable
 from anomaly_lib.synthesis import Synthesised, synthesize
 from anomaly_lib.synthesis.operations import NUMBERS, OPERATIONS, SEVEN, whole_texture
 

@@ -78,24 +78,6 @@ def on_fixed_scale(maps: np.ndarray, thresholds: dict) -> np.ndarray:
     return map_scale(thresholds, float(maps.min()), float(maps.max()))(maps)
 
 
-def decide(score: float, threshold: float | None) -> str | None:
-    """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
-    if threshold is None:
-        return None
-    return "anomalous" if score >= threshold else "normal"
-
-
-def decision_words(score: float, threshold: float | None) -> str:
-    """'3.2 below 4.1, normal', or that there is no threshold to decide by."""
-    decision = decide(score, threshold)
-    if decision is None:
-        return f"{score:.3g}; no threshold, so no decision"
-    # as many digits as it takes to tell the two apart
-    digits = next((n for n in range(3, 9) if f"{score:.{n}g}" != f"{threshold:.{n}g}"), 9)
-    side = "at or above" if decision == "anomalous" else "below"
-    return f"{score:.{digits}g} {side} {threshold:.{digits}g}, {decision}"
-
-
 def displayable(image: np.ndarray) -> np.ndarray:
     """(3, H, W) in [0, 1] -> (H, W, 3), as matplotlib wants it."""
     return np.moveaxis(np.asarray(image), 0, -1).clip(0, 1)

@@ -1,18 +1,40 @@
 """Metrics of images that count more than once: what a bootstrap needs for thousands of resamples.
 
-Scores are first reduced to groups, from the highest to the lowest: exact groups of ties for image scores, bins for
-the millions of pixels. A resample is a row of weights, one for each image, and all of its metrics follow from
-weights @ counts. Arrays: B resamples, N images, K groups.
+A resample is a row of weights, one per image: how often it was drawn. Scores are first reduced to groups, from the
+highest to the lowest: exact groups of ties for image scores, bins for the millions of pixels. All metrics of a resample
+follow from weights @ counts. Arrays: B resamples, N images, K groups.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from anomaly_lib.evaluation.inputs import sides
+from anomaly_lib.evaluation.metrics import rank
 from anomaly_lib.evaluation.overlap import label_regions
-from anomaly_lib.evaluation.ranking import rank
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS
+
+_BLOCK = 2**18  # numbers in one block of resamples: 2 MB per array
+
+
+def resampled(labels: np.ndarray, seed: int, resamples: int, columns: int, purpose: str) -> Iterator[np.ndarray]:
+    """Blocks of weights (B, N): images drawn with replacement, the classes of ``labels`` (N,) bool apart.
+
+    B is such that B x ``columns`` numbers stay small; ``purpose`` names the generator.
+    """
+    from anomaly_lib.base.reproducibility import derived_seed
+
+    rng = np.random.default_rng(derived_seed(seed, purpose))
+    block = max(1, _BLOCK // max(columns, labels.size))
+    for start in range(0, resamples, block):
+        weights = np.empty((min(block, resamples - start), labels.size))
+        for side in (labels, ~labels):
+            if count := int(np.count_nonzero(side)):
+                weights[:, side] = rng.multinomial(count, np.full(count, 1 / count), size=len(weights))
+        yield weights
+
 
 # normal, anomalous (B, K): the weight of each class in each group.
 
@@ -28,6 +50,14 @@ def summed(weights: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> np.nda
     """Weights (B, N) of the images summed in tie groups (B, K)."""
     order, first = groups
     return np.add.reduceat(weights[:, order], first, axis=1)
+
+
+def image_metrics(
+    weights: np.ndarray, labels: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The image metrics (B,) of each resample: weights (B, N), labels (N,) bool, the scores' ``tie_groups``."""
+    normal, anomalous = (summed(weights * side, groups) for side in (~labels, labels))
+    return {"image_auroc": auroc(normal, anomalous), "image_ap": average_precision(normal, anomalous)}
 
 
 def auroc(normal: np.ndarray, anomalous: np.ndarray) -> np.ndarray:

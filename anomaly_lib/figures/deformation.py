@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from anomaly_lib.figures.style import CONTOUR_COLOUR, displayable
 from anomaly_lib.methods.dmad.warp import sample
-from anomaly_lib.reporting.style import CONTOUR_COLOUR, displayable
 
 ARROWS = 20
 """Arrows along a side."""
@@ -52,7 +52,7 @@ def warp_frames(image: Tensor, flows: dict[str, Tensor], index: int = 0, steps: 
     """Frames from an image (3, S, S) to its prototype, and from there back; ``index`` is its place in the flows.
 
     Each way has ``steps`` equal parts; the way back starts from the prototype, so that the last frame shows what the
-    two flows together leave of the image. ``reporting.demo.save_gif`` writes them.
+    two flows together leave of the image. ``figures.demo.save_gif`` writes them.
     """
     forward, backward = (flows[name][index : index + 1] for name in ("forward", "backward"))
     warped = partly_warped(image[None], forward, 1.0)
