@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from anomaly_lib.evaluation.inputs import with_reasons
 from anomaly_lib.evaluation.intervals import check_resampling
 
 FEWEST_PAIRS = 6  # with five even a clean sweep has p = 1/16
@@ -41,9 +42,7 @@ def compare(
     difference = pairs[:, 0] - pairs[:, 1]
     entries = _means(pairs) | _signs(difference)
     entries |= {"p_value": _signed_rank(difference), "interval": _interval(difference, seed, resamples, confidence)}
-    undefined = {key: value for key, value in entries.items() if isinstance(value, str)}
-    left_out = sorted((first.keys() | second.keys()) - set(names))
-    return entries | dict.fromkeys(undefined) | {"left_out": left_out, "undefined": undefined}
+    return with_reasons(entries | {"left_out": sorted((first.keys() | second.keys()) - set(names))})
 
 
 # In the helpers below a value is a number, or a string: the reason why there is none.

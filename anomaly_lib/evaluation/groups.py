@@ -7,14 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_pair, as_region, as_scores, sides, undefined_reason
+from anomaly_lib.evaluation.inputs import as_maps, as_pair, as_region, as_scores, undefined_reason, with_reasons
 from anomaly_lib.evaluation.metrics import image_auroc
-from anomaly_lib.evaluation.overlap import label_regions, pro_areas
+from anomaly_lib.evaluation.overlap import Pixels, pixels_of, pro_areas
 from anomaly_lib.evaluation.summary import NO_MASKS, checked_pixels
 from anomaly_lib.evaluation.thresholds import is_anomalous
 
-SIZE_EDGES = (0.001, 0.005, 0.02)  # area of a region as share of the image: 0.1 %, 0.5 %, 2 %
+SIZE_EDGES = (0.001, 0.005, 0.02)  # area of a defect region as share of the image: 0.1 %, 0.5 %, 2 %
 LIMIT = 0.3
+_FOUND = ("any_found", "half_found", "mean_overlap")
 
 
 def by_defect_type(
@@ -22,31 +23,30 @@ def by_defect_type(
 ) -> list[dict]:
     """One row for each defect type: its anomalous images against all normal images of the split.
 
-    scores (N,), labels (N,) 0 = normal and 1 = anomalous, maps (N, H, W), masks (N, H, W) or None, types (N,) names,
-    for example the folders; those of normal images are not read. Sorted by name. region as in `evaluate`: pixels
-    outside of it do not count.
+    scores, labels, maps, masks, region as in `evaluate`; types (N,) names, for example the folders; those of normal
+    images are not read. Sorted by name.
 
     Keys: defect_type, n_images, n_regions; image_auroc, pixel_ap and aupro_030, computed on a split of this type's
-    images and all normal ones (average precision depends on how much is defect: compare it between
-    methods, not between types); recall, the share of the type's images with score >= image_threshold;
+    images and all normal ones (average precision depends on how much is defect: compare it between methods, not
+    between types); recall, the share of the type's images with score >= image_threshold;
     undefined {key: reason}, the keys that are None. An empty list without anomalous images.
     ValueError as `evaluate`, or if there are not N types.
     """
     scores, labels = as_pair(scores, labels)
     maps, masks = checked_pixels(labels, maps, masks)
     region = as_region(region, maps.shape)
-    types = np.asarray(types, dtype=str)
-    if types.shape != labels.shape:
-        raise ValueError(f"need one defect type for each image, got {types.shape} for {labels.shape}")
+    names = _names(types, labels, "defect type")
     rows = []
-    for name in np.unique(types[labels]).tolist():
-        own = labels & (types == name)
+    for name in np.unique(names[labels]).tolist():
+        own = labels & (names == name)
         split = own | ~labels
-        entries = {"defect_type": name, "n_images": int(np.count_nonzero(own))}
-        values = {"image_auroc": undefined_reason(labels[split]) or image_auroc(scores[split], labels[split])}
-        values |= _of_pixels(*(None if array is None else array[split] for array in (maps, masks, region)))
-        values["recall"] = _recall(scores[own], image_threshold)
-        rows.append(_row(entries, values))
+        row = {"image_auroc": undefined_reason(labels[split]) or image_auroc(scores[split], labels[split])}
+        if masks is None:
+            row |= dict.fromkeys(("n_regions", "pixel_ap", "aupro_030"), NO_MASKS)
+        else:
+            row |= _of_pixels(pixels_of(maps[split], masks[split], None if region is None else region[split]))
+        row |= {"recall": _recall(scores[own], image_threshold)}
+        rows.append(with_reasons(row, {"defect_type": name, "n_images": int(np.count_nonzero(own))}))
     return rows
 
 
@@ -59,16 +59,15 @@ def against_normals(
     Keys: defect_type (the group), n_images, image_auroc against the normal images, recall (the share with score >=
     image_threshold); undefined {key: reason}. ValueError as `image_auroc`, or if there are not N groups.
     """
-    normal_scores, scores, groups = as_scores(normal_scores), as_scores(scores), np.asarray(groups, dtype=str)
-    if groups.shape != scores.shape:
-        raise ValueError(f"need one group for each image, got {groups.shape} for {scores.shape}")
+    normal_scores, scores = as_scores(normal_scores), as_scores(scores)
+    names = _names(groups, scores, "group")
     rows = []
-    for name in np.unique(groups).tolist():
-        own = scores[groups == name]
+    for name in np.unique(names).tolist():
+        own = scores[names == name]
         labels = np.arange(normal_scores.size + own.size) >= normal_scores.size
         auroc = undefined_reason(labels) or image_auroc(np.concatenate([normal_scores, own]), labels)
-        values = {"image_auroc": auroc, "recall": _recall(own, image_threshold)}
-        rows.append(_row({"defect_type": name, "n_images": own.size}, values))
+        row = {"image_auroc": auroc, "recall": _recall(own, image_threshold)}
+        rows.append(with_reasons(row, {"defect_type": name, "n_images": own.size}))
     return rows
 
 
@@ -77,65 +76,52 @@ def by_defect_size(
 ) -> list[dict]:
     """One row for each class of area of the defect regions, from the smallest.
 
-    maps (N, H, W), masks (N, H, W) or None. A region is 8-connected (`label_regions`); its size is its area
-    as share of the image, at the maps' resolution: a mask that was made smaller before may have lost regions.
-    `edges` ascend within (0, 1); a region of exactly an edge's size belongs above it. Of a region of interest,
-    `region` as in `evaluate`, only what lies inside counts, also for the size.
+    maps, masks, region as in `evaluate`. The size of a defect region (8-connected) is its area as share of the
+    image, at the maps' resolution: a mask that was made smaller before may have lost some. Of a region of interest
+    only what lies inside counts, also for the size. `edges` ascend within (0, 1); exactly an edge's size is above it.
 
     Keys: size (such as "0.1 to 0.5 %"), from_share, to_share; n_regions; any_found and half_found, the shares of
-    regions of which any pixel, or at least half, has a value >= pixel_threshold; mean_overlap, the mean share of a
-    region's pixels at or above it (PRO at that threshold); aupro_030 of these regions alone: false
-    positives are counted on all normal pixels of the split, and the defect pixels of other sizes are left out, being
-    neither this bucket's to find nor false; undefined {key: reason}, the keys that are None.
-    ValueError as `aupro`, or for other edges.
+    defect regions of which any pixel, or at least half, has a value >= pixel_threshold; mean_overlap, the mean share
+    of their pixels at or above it (PRO at that threshold); aupro_030 of these alone: false positives are counted on
+    all normal pixels of the split, and the defect pixels of other sizes are left out, being neither this bucket's to
+    find nor false; undefined {key: reason}, the keys that are None. ValueError as `aupro`, or for other edges.
     """
-    names = _buckets(edges)
+    buckets = _buckets(edges)
     if masks is None:
-        return [_row(name, dict.fromkeys(("n_regions", *_SIZE_KEYS), NO_MASKS)) for name in names]
-    maps, masks = as_pair(maps, masks, ("maps", "masks"))
-    region = as_region(region, maps.shape)
-    number, areas = label_regions(masks, region)
-    bucket = np.digitize(areas / np.prod(masks.shape[1:]), edges)
-    normal, defect = (maps[side] for side in sides(masks, region))
+        return [with_reasons(dict.fromkeys(("n_regions", *_FOUND, "aupro_030"), NO_MASKS), row) for row in buckets]
+    maps, masks = as_maps(maps, masks)
+    pixels = pixels_of(maps, masks, as_region(region, maps.shape))
+    bucket = np.digitize(pixels.areas / np.prod(masks.shape[1:]), edges)
     overlap = None
     if pixel_threshold is not None:
-        overlap = np.bincount(number, is_anomalous(defect, pixel_threshold), minlength=areas.size) / areas
+        found = is_anomalous(pixels.defect, pixel_threshold)
+        overlap = np.bincount(pixels.number, found, minlength=pixels.areas.size) / pixels.areas
     rows = []
-    for index, name in enumerate(names):
+    for index, row in enumerate(buckets):
         chosen = bucket == index
-        values = {"n_regions": int(np.count_nonzero(chosen))}
-        values |= _found(None if overlap is None else overlap[chosen], values["n_regions"])
-        pixels = chosen[number]
-        values["aupro_030"] = _aupro_of_regions(normal, defect[pixels], 1.0 / areas[number[pixels]])
-        rows.append(_row(name, values))
+        count = int(np.count_nonzero(chosen))
+        shares = _found(None if overlap is None else overlap[chosen], count)
+        rows.append(with_reasons({"n_regions": count} | shares | {"aupro_030": _aupro_of(pixels, chosen)}, row))
     return rows
 
 
-_SIZE_KEYS = ("any_found", "half_found", "mean_overlap", "aupro_030")
+def _names(values: Sequence[str], like: np.ndarray, what: str) -> np.ndarray:
+    names = np.asarray(values, dtype=str)
+    if names.shape != like.shape:
+        raise ValueError(f"need one {what} for each image, got {names.shape} for {like.shape}")
+    return names
+
 
 # In the helpers below a value is a number, or a string: the reason why there is none.
 
 
-def _row(entries: dict, values: dict) -> dict:
-    undefined = {key: value for key, value in values.items() if isinstance(value, str)}
-    return entries | values | dict.fromkeys(undefined) | {"undefined": undefined}
-
-
-def _of_pixels(maps: np.ndarray, masks: np.ndarray | None, region: np.ndarray | None) -> dict:
+def _of_pixels(pixels: Pixels) -> dict:
     """n_regions, pixel_ap and aupro_030 of a split, or why there are none."""
-    if masks is None:
-        return dict.fromkeys(("n_regions", "pixel_ap", "aupro_030"), NO_MASKS)
-    number, areas = label_regions(masks, region)
-    reason = undefined_reason(masks if region is None else masks[region], "pixel")
-    if reason:
-        return {"n_regions": areas.size, "pixel_ap": reason, "aupro_030": reason}
-    normal, defect = (maps[side] for side in sides(masks, region))
-    ap = _average_precision(normal, defect)
-    return {
-        "n_regions": areas.size,
-        "pixel_ap": ap,
-        "aupro_030": pro_areas(normal, defect, 1.0 / areas[number], [LIMIT])[0],
-    }
+    row = {"n_regions": pixels.areas.size, "pixel_ap": pixels.reason, "aupro_030": pixels.reason}
+    if not pixels.reason:
+        row["pixel_ap"] = _average_precision(pixels.normal, pixels.defect)
+        row["aupro_030"] = pro_areas(pixels.normal, pixels.defect, pixels.weight, [LIMIT])[0]
+    return row
 
 
 def _average_precision(normal: np.ndarray, defect: np.ndarray) -> float:
@@ -150,27 +136,25 @@ def _average_precision(normal: np.ndarray, defect: np.ndarray) -> float:
 
 
 def _recall(scores: np.ndarray, threshold: float | None) -> float | str:
-    if threshold is None:
-        return "no image threshold was given"
-    return float(np.mean(is_anomalous(scores, threshold)))
+    return "no image threshold was given" if threshold is None else float(np.mean(is_anomalous(scores, threshold)))
 
 
 def _found(overlap: np.ndarray | None, count: int) -> dict:
-    """Shares of regions found; overlap (R,) is the share of each region's pixels above the threshold."""
-    keys = ("any_found", "half_found", "mean_overlap")
-    if not count:
-        return dict.fromkeys(keys, "no regions of this size")
-    if overlap is None:
-        return dict.fromkeys(keys, "no pixel threshold was given")
+    """Shares of defect regions found; overlap (R,) is the share of each one's pixels above the threshold."""
+    if overlap is None or not count:
+        return dict.fromkeys(_FOUND, "no pixel threshold was given" if count else "no regions of this size")
     values = np.mean(overlap > 0), np.mean(overlap >= 0.5), np.mean(overlap)
-    return dict(zip(keys, map(float, values), strict=True))
+    return dict(zip(_FOUND, map(float, values), strict=True))
 
 
-def _aupro_of_regions(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray) -> float | str:
-    """AUPRO of some regions; `normal` is reordered in place."""
-    if not defect.size:
+def _aupro_of(pixels: Pixels, chosen: np.ndarray) -> float | str:
+    """AUPRO of the chosen defect regions (R,); the normal pixels are reordered in place."""
+    own = chosen[pixels.number]
+    if not own.any():
         return "no regions of this size"
-    return pro_areas(normal, defect, weight, [LIMIT])[0] if normal.size else "no normal pixels in the test split"
+    if not pixels.normal.size:
+        return "no normal pixels in the test split"
+    return pro_areas(pixels.normal, pixels.defect[own], 1.0 / pixels.areas[pixels.number[own]], [LIMIT])[0]
 
 
 def _buckets(edges: Sequence[float]) -> list[dict]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_labels, as_pair, as_region, undefined_reason
+from anomaly_lib.evaluation.inputs import as_labels, as_pair, as_region, undefined_reason, with_reasons
 from anomaly_lib.evaluation.resampling import histograms_of, image_metrics, pixel_metrics, resampled, tie_groups
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS, NO_MASKS, checked_pixels
 from anomaly_lib.evaluation.thresholds import allowed_count
@@ -49,16 +49,15 @@ def achieved_rate_interval(
 ) -> tuple[float, float]:
     """Central prediction interval of the false-positive rate that a threshold will show on `total` new normals.
 
-    For `quantile_threshold` of n = `held_out` normal images, which may flag k = floor(rate x n) of them, and new
-    normals drawn like them: the threshold stands just above the (k + 1)-th largest of n scores, so the share of
-    all normals beyond it is Beta(k + 1, n - k) whatever the scores' distribution, and the number flagged among
-    `total` new ones is BetaBinomial(total, k + 1, n - k). Its mean is `expected_rate`. An achieved rate outside
-    the interval says that the test normals differ from the held-out ones; inside, the requested rate is as well
-    kept as n allows. 12 held-out images, 0.5 % requested, 20 new ones: (0, 0.30).
+    `quantile_threshold` of n = `held_out` normal images, which may flag k = floor(rate x n) of them, stands just above
+    the (k + 1)-th largest of n scores. So the share of all normals beyond it is Beta(k + 1, n - k) whatever the scores'
+    distribution, and the number flagged among `total` new ones is BetaBinomial(total, k + 1, n - k), with the mean
+    `expected_rate`. An achieved rate outside the interval says that the test normals differ from the held-out ones.
+    12 held-out images, 0.5 % requested, 20 new ones: (0, 0.30).
 
     Holds with at least the given confidence, as counts are whole. With tied scores fewer are flagged, and the upper
     end holds but not the lower. Not for pixels, which are not independent. ValueError for no held-out or no new
-    normals, another rate (`quantile_threshold`), or a confidence outside (0, 1).
+    normals, another rate, or a confidence outside (0, 1).
     Source: Wilks, Annals of Mathematical Statistics 1941 (tolerance limits).
     """
     from scipy.stats import betabinom
@@ -113,7 +112,7 @@ def image_intervals(scores, labels, seed: int, resamples: int = 1000, confidence
     scores, labels = as_pair(scores, labels)
     reason = undefined_reason(labels) or _too_few(labels)
     if reason:
-        return dict.fromkeys(IMAGE_KEYS) | {"undefined": dict.fromkeys(IMAGE_KEYS, reason)}
+        return with_reasons(dict.fromkeys(IMAGE_KEYS, reason))
     groups = tie_groups(scores, labels)
     blocks = resampled(labels, seed, resamples, scores.size, "image intervals")
     return _percentiles([image_metrics(weights, labels, groups) for weights in blocks], confidence)
@@ -125,11 +124,9 @@ def pixel_intervals(
     """Bootstrap intervals (low, high) of pixel_auroc, pixel_ap, aupro_030 and aupro_005, by image.
 
     maps (N, H, W), masks (N, H, W) or None, labels (N,) 0 = normal, 1 = anomalous, by which the drawing is
-    stratified; region as in `evaluate`: pixels outside of it do not count. Each image is kept as a histogram over
-    `bins` values of the pooled maps, so that a resample is one product, weights @ histograms. Half of the bins divide
-    the defect pixels evenly, half the normal ones, denser towards the highest (750 of 2,048 lie in the top 5 %, where
-    AUPRO 0.05 is decided). Binning moves a metric by less than 0.002 (by 0.0002 on 117 maps of 256 x 256, most in
-    AP): far less than any interval's width.
+    stratified; region as in `evaluate`. Each image is kept as a histogram over `bins` values of the pooled maps, so
+    that a resample is one product, weights @ histograms. Binning moves a metric by less than 0.002 (by 0.0002 on 117
+    maps of 256 x 256, most in AP): far less than any interval's width.
 
     A key is None as in `image_intervals`, or without masks or defects; "undefined" holds {key: reason}. Resamples
     that happen to hold no defect pixel, possible where some anomalous images have empty masks, are left out.
@@ -142,31 +139,24 @@ def pixel_intervals(
     labels = as_labels(labels)
     maps, masks = checked_pixels(labels, maps, masks)
     region = as_region(region, maps.shape)
-    reason = _no_pixel_interval(masks, labels, region)
-    if reason:
-        return dict.fromkeys(PIXEL_KEYS) | {"undefined": dict.fromkeys(PIXEL_KEYS, reason)}
+    reason = NO_MASKS if masks is None else undefined_reason(masks if region is None else masks[region], "pixel")
+    reason = reason or _too_few(labels)
+    if masks is None or reason:
+        return with_reasons(dict.fromkeys(PIXEL_KEYS, reason))
     histograms = histograms_of(maps, masks, bins, region)
     blocks = resampled(labels, seed, resamples, histograms.shape[-1], "pixel intervals")
     return _percentiles([pixel_metrics(weights, histograms) for weights in blocks], confidence)
 
 
-def _no_pixel_interval(masks: np.ndarray | None, labels: np.ndarray, region: np.ndarray | None) -> str | None:
-    if masks is None:
-        return NO_MASKS
-    return undefined_reason(masks if region is None else masks[region], "pixel") or _too_few(labels)
-
-
 def _percentiles(blocks: list[dict[str, np.ndarray]], confidence: float) -> dict:
     """(low, high) of the resampled values of each metric; a resample without a value is nan and left out."""
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    ends, undefined = {}, {}
+    ends: dict[str, tuple[float, ...] | str] = {}
     for key in blocks[0]:
         drawn = np.concatenate([block[key] for block in blocks])
         drawn = drawn[~np.isnan(drawn)]
-        ends[key] = tuple(np.quantile(drawn, tails).tolist()) if drawn.size else None
-        if not drawn.size:
-            undefined[key] = "no resample drew a defect"
-    return ends | {"undefined": undefined}
+        ends[key] = tuple(np.quantile(drawn, tails).tolist()) if drawn.size else "no resample drew a defect"
+    return with_reasons(ends)
 
 
 def _too_few(labels: np.ndarray) -> str | None:

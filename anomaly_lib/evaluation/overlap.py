@@ -7,43 +7,68 @@ Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021. At a 
 
 and AUPRO(L) is the integral of PRO over FPR from 0 to L, divided by L.
 
-Why no loop over thresholds or regions: give each defect pixel the weight 1 / (area of its region x number
-of regions), and PRO(t) is the sum of the weights at or above t. Only the values of defect pixels bend the
-curve, and how many normal pixels lie above each of them is looked up in the sorted normal pixels, of which
-only those that can come before FPR = L need sorting. So every threshold counts. Two hundred equally spaced
-ones are not enough: on a map that saturates like DRAEM's softmax they gave 0.690, and exact is 0.723.
+Why no loop: give each defect pixel the weight 1 / (area of its region x number of regions), and PRO(t) is the sum of
+the weights at or above t. Only the values of defect pixels bend the curve, and how many normal pixels lie above each
+of them is looked up in the sorted normal pixels, of which only those that can come before FPR = L need sorting. So
+every threshold counts. Two hundred equally spaced ones are not enough: on a map that saturates like DRAEM's softmax
+they gave 0.690, and exact is 0.723.
 
-Decisions: regions are 8-connected; the curve is linear between the ends of tie groups (a tie is crossed by
-a straight line, as in AUROC); the last point is interpolated at exactly L.
+Decisions: defect regions are 8-connected; the curve is linear between the ends of tie groups (a tie is crossed by a
+straight line, as in AUROC); the last point is interpolated at exactly L. Everywhere in this package ``region`` is a
+region of interest: pixels outside of it do not count.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_pair, as_region, sides, undefined_reason
+from anomaly_lib.evaluation.inputs import as_maps, as_region, undefined_reason
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels of a split that count, by class, in C order."""
+
+    normal: np.ndarray  # (M,) their values
+    defect: np.ndarray  # (D,) their values
+    number: np.ndarray  # (D,) the defect region of each, 0..R-1
+    areas: np.ndarray  # (R,) pixels of each defect region
+    reason: str | None  # why the metrics of this split are undefined, if they are
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(D,) 1 / area of the defect region: what each pixel adds to the sum of overlaps."""
+        return 1.0 / self.areas[self.number]
+
+
+def pixels_of(maps: np.ndarray, masks: np.ndarray, region: np.ndarray | None) -> Pixels:
+    """The pixels of checked maps and masks (N, H, W), of those inside the region (N, H, W) where there is one."""
+    reason = undefined_reason(masks if region is None else masks[region], "pixel")
+    normal, defect = sides(masks, region)
+    return Pixels(maps[normal], maps[defect], *label_regions(masks, region), reason)
+
+
+def sides(masks: np.ndarray, region: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which pixels (N, H, W) are normal and which are defect, inside the region where there is one."""
+    return (~masks, masks) if region is None else (~masks & region, masks & region)
 
 
 def aupro(maps, masks, limit: float = 0.3, region=None) -> float | None:
     """AUPRO up to the false-positive rate `limit`, in [0, 1]; a perfect map gives exactly 1.
 
     maps (N, H, W) finite, any range, higher = more anomalous; masks (N, H, W) bool or 0/1; region (H, W) or
-    (N, H, W) bool: other pixels do not count, as in `evaluate`.
-    None without a defect region or without a normal pixel. ValueError for non-finite maps, other mask
-    values, unequal shapes, or a limit outside (0, 1]. Peak besides the input 9 bytes a pixel
-    for float32 maps and limit 0.3, 12 for limit 1; 24 for float64.
+    (N, H, W) bool. None without a defect region or without a normal pixel. ValueError for non-finite maps, other mask
+    values, unequal shapes, or a limit outside (0, 1]. Peak besides the input 9 bytes per pixel for float32 maps and
+    limit 0.3, 12 for limit 1; 24 for float64.
     """
     check_limit(limit)
-    maps, masks = as_pair(maps, masks, ("maps", "masks"))
-    region = as_region(region, maps.shape)
-    if undefined_reason(masks if region is None else masks[region], "pixel"):
-        return None
-    normal, defect = sides(masks, region)
-    number, areas = label_regions(masks, region)
-    return pro_areas(maps[normal], maps[defect], 1.0 / areas[number], [limit])[0]
+    maps, masks = as_maps(maps, masks)
+    pixels = pixels_of(maps, masks, as_region(region, maps.shape))
+    return None if pixels.reason else pro_areas(pixels.normal, pixels.defect, pixels.weight, [limit])[0]
 
 
 def check_limit(limit: float) -> None:
@@ -56,7 +81,7 @@ def label_regions(masks: np.ndarray, region: np.ndarray | None = None) -> tuple[
     """Number the 8-connected defect regions of the whole split, each image on its own.
 
     masks (N, H, W) bool -> numbers (D,), 0..R-1 of each defect pixel in the order of `maps[masks]`, and areas
-    (R,) in pixels. Diagonal neighbours are one region, so that a thin scratch is not counted as many.
+    (R,) in pixels. Diagonal neighbours are one defect region, so that a thin scratch is not counted as many.
     With a region of interest (N, H, W), of the pixels inside alone, in the order of `maps[masks & region]`: numbered
     on the whole masks and then cut, so that what the cut parts stays one.
     """
@@ -64,12 +89,12 @@ def label_regions(masks: np.ndarray, region: np.ndarray | None = None) -> tuple[
 
     if masks.ndim != 3:
         raise ValueError(f"maps and masks must be (N, H, W), got {masks.shape}")
-    numbers, count = [np.zeros(0, dtype=np.int32)], 0
+    parts, count = [np.zeros(0, dtype=np.int32)], 0
     for mask in masks[masks.any(axis=(1, 2))]:
         labels, found = ndimage.label(mask, structure=np.ones((3, 3)))
-        numbers.append(labels[mask] + (count - 1))
+        parts.append(labels[mask] + (count - 1))
         count += found
-    numbers = np.concatenate(numbers)
+    numbers = np.concatenate(parts)
     if region is not None:
         kept, numbers = np.unique(numbers[region[masks]], return_inverse=True)
         count = kept.size

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import sides
 from anomaly_lib.evaluation.metrics import rank
-from anomaly_lib.evaluation.overlap import label_regions
+from anomaly_lib.evaluation.overlap import label_regions, sides
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS
 
 _BLOCK = 2**18  # numbers in one block of resamples: 2 MB per array
@@ -96,8 +95,8 @@ def _ratio(above: np.ndarray, below: np.ndarray, empty: float = np.nan) -> np.nd
 def histograms_of(maps: np.ndarray, masks: np.ndarray, bins: int, region: np.ndarray | None = None) -> np.ndarray:
     """(3, N, K) pixels of each image in bins from the highest to the lowest, K <= `bins` + 1.
 
-    First the normal pixels, then the defect pixels, then the defect pixels with weight 1 / (area of the region).
-    `region` (N, H, W) bool: pixels outside of it do not count.
+    First the normal pixels, then the defect pixels, then the defect pixels with weight 1 / (area of the defect region);
+    of those inside the region of interest (N, H, W) where there is one.
     """
     normal, defect = sides(masks, region)
     number, areas = label_regions(masks, region)
@@ -119,7 +118,7 @@ def _edges(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, bins: int
 
     Any edges are valid, they only decide the resolution. So a 17th of the normal pixels is enough to place theirs
     (a prime: it meets every column of the picture). A quarter of the bins divide the defect pixels evenly, a
-    quarter the regions evenly (the small ones too), half the normal pixels, as the cube of the rank.
+    quarter the defect regions evenly (the small ones too), half the normal pixels, as the cube of the rank.
     """
     cumulated = np.cumsum(weight[np.argsort(defect)])
     defect = np.sort(defect)
@@ -136,7 +135,7 @@ def _edges(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, bins: int
 
 
 def pixel_metrics(weights: np.ndarray, histograms: np.ndarray) -> dict[str, np.ndarray]:
-    """The pixel and region metrics (B,) of each resample: weights (B, N), histograms (3, N, K)."""
+    """The metrics of pixels and defect regions (B,) of each resample: weights (B, N), histograms (3, N, K)."""
     normal, defect, overlap = (weights @ histogram for histogram in histograms)
     metrics = {"pixel_auroc": auroc(normal, defect), "pixel_ap": average_precision(normal, defect)}
     return metrics | {key: aupro(normal, overlap, limit) for key, limit in AUPRO_LIMITS.items()}

@@ -32,8 +32,8 @@ def quantile_threshold(normal_values, false_positive_rate: float) -> float:
     normal_values: finite scores of any shape, of held-out normal pixels or images; rate in [0, 1).
     Exact, not interpolated: count(values >= threshold) <= rate x n, and any lower threshold of the
     values' precision flags too many. It is the next float above the largest value that must pass, in
-    float32 or float64 as the values are: keep the scores' dtype between calibration and use, or
-    compare with `is_anomalous`. Peak 5 to 9 bytes a value.
+    float32 or float64 as the values are: keep the scores' dtype until they are compared, or compare with
+    `is_anomalous`. Peak 5 to 9 bytes per value.
     ValueError for no values, non-finite values or another rate.
     """
     values = as_scores(normal_values, "normal values").reshape(-1)
@@ -63,7 +63,7 @@ def sigma_threshold(normal_values, sigmas: float = 3.0) -> float:
     scores of small classes; anomaly maps have heavy tails and flag many times more, so prefer a rate for pixels.
     Values that are all equal have no deviation; they get `max_threshold`, or each would be flagged itself.
     normal_values and errors as `quantile_threshold`; ValueError also for one value, or sigmas that are negative
-    or not finite. Peak 8 to 16 bytes a value.
+    or not finite. Peak 8 to 16 bytes per value.
     """
     values = as_scores(normal_values, "normal values").reshape(-1)
     if values.size < 2:
