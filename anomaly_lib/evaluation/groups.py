@@ -117,7 +117,7 @@ def _names(values: Sequence[str], like: np.ndarray, what: str) -> np.ndarray:
 
 def _of_pixels(pixels: Pixels) -> dict:
     """n_regions, pixel_ap and aupro_030 of a split, or why there are none."""
-    row = {"n_regions": pixels.areas.size, "pixel_ap": pixels.reason, "aupro_030": pixels.reason}
+    row: dict = {"n_regions": pixels.areas.size, "pixel_ap": pixels.reason, "aupro_030": pixels.reason}
     if not pixels.reason:
         row["pixel_ap"] = _average_precision(pixels.normal, pixels.defect)
         row["aupro_030"] = pro_areas(pixels.normal, pixels.defect, pixels.weight, [LIMIT])[0]

@@ -94,7 +94,7 @@ def label_regions(masks: np.ndarray, region: np.ndarray | None = None) -> tuple[
         labels, found = ndimage.label(mask, structure=np.ones((3, 3)))
         parts.append(labels[mask] + (count - 1))
         count += found
-    numbers = np.concatenate(parts)
+    numbers: np.ndarray = np.concatenate(parts)
     if region is not None:
         kept, numbers = np.unique(numbers[region[masks]], return_inverse=True)
         count = kept.size

@@ -59,21 +59,12 @@ def area_histogram(areas: dict[str, Sequence[float]]) -> Figure:
     """Defect areas, as shares of the image, by defect type: {type: areas}."""
     figure, axis = plt.subplots(figsize=(7, 3))
     every = np.concatenate([np.asarray(values) for values in areas.values()])
-    bins = np.geomspace(every.min() * 0.9, every.max() * 1.1, 15) * 100
-    colours = plt.get_cmap("cividis")(np.linspace(0, 0.95, len(areas)))
-    axis.hist(
-        [np.asarray(v) * 100 for v in areas.values()],
-        bins=bins,
-        stacked=True,
-        color=colours,
-        label=list(areas),
-    )
-    axis.set(
-        xscale="log",
-        xlabel="defect area, % of the image",
-        ylabel="test images",
-        title="How large are the defects?",
-    )
+    bins = (np.geomspace(every.min() * 0.9, every.max() * 1.1, 15) * 100).tolist()
+    colours = [tuple(colour) for colour in plt.get_cmap("cividis")(np.linspace(0, 0.95, len(areas))).tolist()]
+    shares = [np.asarray(values) * 100 for values in areas.values()]
+    axis.hist(shares, bins=bins, stacked=True, color=colours, label=list(areas))
+    axis.set(xscale="log", xlabel="defect area, % of the image", ylabel="test images")
+    axis.set_title("How large are the defects?")
     axis.legend(title="defect type")
     return figure
 
@@ -81,7 +72,7 @@ def area_histogram(areas: dict[str, Sequence[float]]) -> Figure:
 def map_rows(
     images: np.ndarray, maps: np.ndarray, masks: np.ndarray | None, titles: Sequence[str], thresholds: dict
 ) -> Figure:
-    """One row an image: input with the true outline, anomaly map on the fixed scale, input with the found outline.
+    """One row per image: input with the true outline, anomaly map on the fixed scale, input with the found outline.
 
     Without a pixel threshold nothing is outlined as found, and the scale is the range of these maps.
     """

@@ -40,7 +40,7 @@ def draw_scores(
     axis: Axes, scores: np.ndarray, labels: np.ndarray, threshold: float | None, threshold_name: str
 ) -> None:
     """Histograms of the scores (N,) of both classes of labels (N,), and a line at the threshold, where there is one."""
-    bins = np.linspace(scores.min(), scores.max(), 25) if scores.min() < scores.max() else 1
+    bins = np.linspace(scores.min(), scores.max(), 25).tolist() if scores.min() < scores.max() else 1
     groups = ((0, "normal", NORMAL_COLOUR, ""), (1, "anomalous", ANOMALOUS_COLOUR, "//"))
     for label, name, colour, hatch in groups:
         axis.hist(scores[labels == label], bins=bins, color=colour, alpha=0.65, hatch=hatch, label=name)
@@ -50,7 +50,7 @@ def draw_scores(
 
 
 def held_out_scores(scores: np.ndarray, thresholds: dict) -> Figure:
-    """Image scores (N,) of held-out normals, a dot each, and the threshold that they gave."""
+    """Image scores (N,) of held-out normals, one dot each, and the threshold that they gave."""
     figure, axis = plt.subplots(figsize=(7, 1.7))
     axis.plot(np.sort(scores), np.linspace(0, 1, len(scores)), "o", color=NORMAL_COLOUR, alpha=0.7)
     axis.axvline(thresholds["image"], color="black", linestyle="--", label="threshold")
@@ -89,7 +89,7 @@ def confusion_figure(scores: np.ndarray, labels: np.ndarray, threshold: float) -
     axis.imshow(counts, cmap="Blues", vmin=0, vmax=2 * max(1, max(map(max, counts))))
     for truth in (0, 1):
         for said in (0, 1):
-            axis.text(said, truth, counts[truth][said], ha="center", va="center", fontsize=14)
+            axis.text(said, truth, str(counts[truth][said]), ha="center", va="center", fontsize=14)
             if truth != said:
                 frame = plt.Rectangle((said - 0.48, truth - 0.48), 0.96, 0.96, fill=False, ec=ANOMALOUS_COLOUR, lw=2)
                 axis.add_patch(frame)
@@ -99,7 +99,7 @@ def confusion_figure(scores: np.ndarray, labels: np.ndarray, threshold: float) -
 
 
 def overview_figure(rows: Sequence[dict]) -> Figure:
-    """Image AUROC, pixel AUROC and AUPRO 0.3 of each run, by category: a dot a seed. What no run has is left out."""
+    """Image AUROC, pixel AUROC and AUPRO 0.3 by category, one dot per run; what no run has is left out."""
     wanted = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
     shown = [m for m in wanted if any(row.get(m.key) is not None for row in rows)] or wanted[:1]
     categories = list(dict.fromkeys(row["category"] for row in rows))

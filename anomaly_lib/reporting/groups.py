@@ -95,20 +95,19 @@ def _runs(params: Params, reports: Path, name: str) -> list[tuple[str, dict]]:
 
 def _table(found: Found, heads: tuple[str, ...], params: Params, counts: dict | None = None) -> str:
     """``counts`` by place and method stand in brackets behind the cells, where they differ between methods."""
-    rows = []
-    for place, methods in found.items():
-        cells = {
-            shown_name(name): _cell(methods.get(name), counts and counts.get((place, name))) for name in params.methods
-        }
-        rows.append(dict(zip(heads, place, strict=True)) | cells)
-    return markdown_table(rows)
 
+    def cell(place: tuple, name: str) -> str:
+        if name not in found[place]:
+            return "–"
+        text = " / ".join(_mean(values) for values in zip(*found[place][name], strict=True))
+        return f"{text} ({counts[place, name]})" if counts else text
 
-def _cell(pairs: Sequence[tuple[str, str]] | None, count: str | None) -> str:
-    if pairs is None:
-        return "–"
-    text = " / ".join(_mean(values) for values in zip(*pairs, strict=True))
-    return f"{text} ({count})" if count else text
+    return markdown_table(
+        [
+            dict(zip(heads, place, strict=True)) | {shown_name(name): cell(place, name) for name in params.methods}
+            for place in found
+        ]
+    )
 
 
 def _mean(values: Sequence[str]) -> str:
