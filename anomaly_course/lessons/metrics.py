@@ -17,7 +17,7 @@ from scipy.special import expit
 from scipy.stats import norm, rankdata
 
 from anomaly_lib.evaluation import quantile_threshold
-from anomaly_lib.evaluation.overlap import label_regions
+from anomaly_lib.evaluation.curves import label_regions
 from anomaly_lib.pipeline.runs import evaluated_runs, read_scores
 
 BLUR = 0.03

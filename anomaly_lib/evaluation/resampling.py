@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from anomaly_lib.evaluation.curves import label_regions, sides
 from anomaly_lib.evaluation.metrics import rank
-from anomaly_lib.evaluation.overlap import label_regions, sides
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS
 
 _BLOCK = 2**18  # numbers in one block of resamples: 2 MB per array

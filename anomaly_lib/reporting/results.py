@@ -50,6 +50,10 @@ COLUMNS = (
 )
 """Of results.csv."""
 
+TYPE_COLUMNS = ["defect_type", "n_images", "n_regions", "image_auroc", "pixel_ap", "aupro_030", "recall"]
+UNCERTAIN_COLUMNS = ["defect_type", "n_images", "image_auroc", "recall"]
+SIZE_COLUMNS = ["size", "n_regions", "any_found", "half_found", "mean_overlap", "aupro_030"]
+
 
 def collect(params: Params, reports: Path) -> list[dict]:
     """One row for each method, category and seed of the profile; metrics are absent where there was no run."""
@@ -142,6 +146,17 @@ def interval_rows(metrics: dict, intervals: dict) -> list[dict]:
         for key, interval in intervals.items()
         if interval is not None
     ]
+
+
+def rounded(rows: Sequence[dict], columns: Sequence[str]) -> list[dict]:
+    """The rows' columns as text: numbers with three digits, the reason where there is none."""
+    return [{key: _text(row[key], row["undefined"].get(key)) for key in columns} for row in rows]
+
+
+def _text(value: object, reason: str | None) -> str:
+    if reason:
+        return reason
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def part_rows(parts: dict[str, float]) -> list[dict]:
