@@ -76,7 +76,7 @@ def look(model: TrainedModel, picture: np.ndarray, zero: float, region: torch.Te
 def region_of(params: Params, model: TrainedModel) -> torch.Tensor | None:
     """The region of interest of the model's category, where the profile heeds it and there is one."""
     folder = load_category(project_root() / params.data, model.category).folder
-    return find_region(params, folder, model.method.params.image_size)
+    return find_region(params.evaluation, folder, model.method.params.image_size)
 
 
 def map_picture(shown: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def quick_dfr(params: Params, category: str, steps: int = QUICK_STEPS) -> Traine
     fit, held_out = split_of(params, found, method.seed)
     size = settings.image_size
     method.fit(load_images(fit, size))
-    region = find_region(params, found.folder, size)
+    region = find_region(params.evaluation, found.folder, size)
     scored = method.score(load_images(held_out, size), region=region)
     thresholds = calibrate(scored.scores, scored.maps, params.thresholds, region)
     return TrainedModel(method, category, thresholds, "fitted just now")
@@ -87,7 +87,7 @@ def normal_score(params: Params, model: TrainedModel) -> float:
     key = (params.data, model.method.name, model.category, model.digest)
     if key not in _normal_scores:
         found, size = load_category(project_root() / params.data, model.category), model.method.params.image_size
-        region = find_region(params, found.folder, size)
+        region = find_region(params.evaluation, found.folder, size)
         images = load_images(split_of(params, found, model.method.seed)[1], size)
         _normal_scores[key] = float(np.median(model.method.score(images, region=region).scores))
     return _normal_scores[key]

@@ -24,7 +24,7 @@ from anomaly_lib.registry import nearest
 if TYPE_CHECKING:
     import torch
 
-    from anomaly_lib.params import Params
+    from anomaly_lib.params import Evaluation
 
 KEYS = ("polygons", "exclude")
 PLACE = Path("train/region_of_interest.json")
@@ -45,12 +45,12 @@ def load_region(file: Path | str, image_size: int) -> torch.Tensor:
     return torch.from_numpy(read_region(Path(file), image_size))
 
 
-def find_region(params: Params, category: Path, image_size: int) -> torch.Tensor | None:
+def find_region(evaluation: Evaluation, category: Path, image_size: int) -> torch.Tensor | None:
     """The region (S, S) of the category whose folder is given.
 
-    None where it has no file at ``PLACE``, or where the profile ignores it (``evaluation.region_of_interest``).
+    None where it has no file at ``PLACE``, or where the profile ignores it (``region_of_interest``).
     """
-    heeded = params.evaluation.region_of_interest and (category / PLACE).exists()
+    heeded = evaluation.region_of_interest and (category / PLACE).exists()
     return load_region(category / PLACE, image_size) if heeded else None
 
 
