@@ -1,6 +1,6 @@
 """Thresholds from held-out normal data alone: no test label is ever looked at.
 
-One convention everywhere: a pixel or an image is anomalous when its score is >= the threshold.
+One convention everywhere: a pixel or an image is anomalous when its score is >= the threshold (`is_anomalous`).
 
 DFR sets its threshold by the false-positive rate it expects on normal data (0.5 % of pixels; Yang et al.,
 Neurocomputing 2021). The same rule serves image scores, with a word about small n. Of n normal scores,
@@ -10,8 +10,7 @@ probability (k + 1) / (n + 1) (less with ties), so 1 / (n + 1) is the finest rat
 promise. `expected_rate` gives that number, to stand beside the requested one. Pixels of one image
 resemble each other, so for pixels n overstates what is known and the achieved rate scatters more.
 
-Two other rules are in use, "max" and "mean + k sigma"; `threshold_by` chooses by name, `calibrate` finds all that a
-model needs to decide.
+`threshold_by` chooses among this and two other rules by name; `calibrate` finds all that a model needs to decide.
 """
 
 from __future__ import annotations
@@ -30,10 +29,9 @@ def quantile_threshold(normal_values, false_positive_rate: float) -> float:
     """The smallest threshold that flags at most the requested share of the normal values.
 
     normal_values: finite scores of any shape, of held-out normal pixels or images; rate in [0, 1).
-    Exact, not interpolated: count(values >= threshold) <= rate x n, and any lower threshold of the
-    values' precision flags too many. It is the next float above the largest value that must pass, in
-    float32 or float64 as the values are: keep the scores' dtype until they are compared, or compare with
-    `is_anomalous`. Peak 5 to 9 bytes per value.
+    Exact, not interpolated: count(values >= threshold) <= rate x n, and any lower threshold of the values' precision
+    flags too many. It is the next float above the largest value that must pass, in float32 or float64 as the values
+    are: compare with `is_anomalous`. Peak 5 to 9 bytes per value.
     ValueError for no values, non-finite values or another rate.
     """
     values = as_scores(normal_values, "normal values").reshape(-1)
@@ -46,10 +44,9 @@ def quantile_threshold(normal_values, false_positive_rate: float) -> float:
 def max_threshold(normal_values) -> float:
     """The next float above the largest normal value: none of them is flagged.
 
-    For few values, such as the image scores of a small class: n of them flag a new normal with probability
-    1 / (n + 1) and cannot promise less, whatever the formula. Not for pixels: one hot pixel in millions would
-    decide, and the more images are held out the less the threshold finds.
-    normal_values and errors as `quantile_threshold`, which gives the same for a rate below 1 / n.
+    For few values, such as the image scores of a small class. Not for pixels: one hot pixel in millions would decide,
+    and the more images are held out the less the threshold finds. Argument and errors as `quantile_threshold`, which
+    gives the same for a rate below 1 / n.
     """
     return quantile_threshold(normal_values, 0.0)
 
@@ -59,11 +56,10 @@ def sigma_threshold(normal_values, sigmas: float = 3.0) -> float:
 
     It reaches past the largest value, so it can ask for less than 1 / (n + 1), but only by assuming a bell curve.
     Were scores normally distributed, a new one would be flagged with probability P(T > sigmas / sqrt(1 + 1/n)), T
-    of Student with n - 1 degrees: 0.75 % for 12 images and 3 sigmas, 0.13 % only for very many. Apt for image
-    scores of small classes; anomaly maps have heavy tails and flag many times more, so prefer a rate for pixels.
+    of Student with n - 1 degrees: 0.75 % for 12 images and 3 sigmas, 0.13 % only for very many. Anomaly maps have
+    heavy tails and flag many times more, so prefer a rate for pixels.
     Values that are all equal have no deviation; they get `max_threshold`, or each would be flagged itself.
-    normal_values and errors as `quantile_threshold`; ValueError also for one value, or sigmas that are negative
-    or not finite. Peak 8 to 16 bytes per value.
+    Errors as `quantile_threshold`; ValueError also for one value, or sigmas that are negative or not finite.
     """
     values = as_scores(normal_values, "normal values").reshape(-1)
     if values.size < 2:
@@ -78,9 +74,6 @@ def sigma_threshold(normal_values, sigmas: float = 3.0) -> float:
 def threshold_by(rule: str, normal_values, rate: float, sigmas: float = 3.0) -> float:
     """The threshold that one of `RULES` gives; `rate` is read by the first only, `sigmas` by the last only.
 
-    "false_positive_rate" (`quantile_threshold`): many values, above all pixels, where rate >= 1 / (n + 1).
-    "max" (`max_threshold`): few image scores, and nothing is assumed of them.
-    "sigma" (`sigma_threshold`): few image scores, and a rate below 1 / (n + 1) is wanted.
     ValueError for another rule, and as the rule's function.
     """
     if rule == "false_positive_rate":
