@@ -54,6 +54,7 @@ course: data  ## the lessons for a course in course/: student copies, and copies
 
 lint: $(READY)  ## what CI checks of style and access
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m anomaly_tools.access
 
 format: $(READY)  ## format code and notebooks, and strip the notebooks
