@@ -164,7 +164,7 @@ def _tool(command: str) -> Callable[[argparse.Namespace], int]:
 def _detect(options: argparse.Namespace) -> int:
     model = _bundle(options) if options.bundle else _trained_model(options)
     from anomaly_lib.detect.run import detect
-    from anomaly_lib.reporting.style import use_style
+    from anomaly_lib.figures.style import use_style
 
     how = {"region": options.region, "tiling": _tiling(options)}
     pictures = not options.no_pictures
@@ -179,9 +179,9 @@ def _detect(options: argparse.Namespace) -> int:
 
 def _bundle(options: argparse.Namespace):
     """The bundle that --bundle names; without torch."""
-    others = (options.model, options.method, options.category, options.seed, options.profile)
-    if any(value is not None for value in others):
-        raise InputError("--bundle names the model alone: leave out --model, --method, --category, --seed, --profile")
+    others = ("model", "method", "category", "seed", "profile", "region")
+    if given := [name for name in others if getattr(options, name) is not None]:
+        raise InputError(f"--bundle names the model alone, with its region of interest: leave out --{given[0]}")
     from anomaly_lib.export.bundle import load_bundle
 
     return load_bundle(options.bundle)
@@ -210,7 +210,7 @@ def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
 
     params = load_profile(options.profile)
     numerics.choose(params.numerics)
-    from anomaly_lib.pipeline.trained_models import find_model
+    from anomaly_lib.pipeline.runs import find_model
 
     return find_model(params, options.method, options.category, options.seed), params.threads
 
@@ -247,7 +247,7 @@ def _export(options: argparse.Namespace) -> int:
     from anomaly_lib.base.reproducibility import make_deterministic
     from anomaly_lib.export.write import export
     from anomaly_lib.methods.checkpoints import load_model
-    from anomaly_lib.pipeline.trained_models import find_model
+    from anomaly_lib.pipeline.runs import find_model
 
     make_deterministic(params.threads)
     model = load_model(find_model(params, options.method, options.category, options.seed))

@@ -16,14 +16,19 @@ METHODS = {
 }
 
 
+def method_modules(name: str) -> tuple[str, str]:
+    """The two modules that are imported by name. Raises InputError for an unknown method."""
+    return f"{_package(name)}.params", f"{_package(name)}.method"
+
+
 def params_class(name: str) -> type:
     """The pydantic model of a method's section in params.yaml. Raises InputError for an unknown name."""
-    return import_module(f"{_package(name)}.params").Params
+    return import_module(method_modules(name)[0]).Params
 
 
 def method_class(name: str) -> type:
     """The class that implements ``anomaly_lib.methods.base.Method``. Raises InputError for an unknown name."""
-    return import_module(f"{_package(name)}.method").Method
+    return import_module(method_modules(name)[1]).Method
 
 
 def shown_name(name: str) -> str:

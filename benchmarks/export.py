@@ -29,7 +29,7 @@ from anomaly_lib.export.verify import verify
 from anomaly_lib.export.write import export
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import load_profile, project_root
-from anomaly_lib.pipeline.trained_models import find_model
+from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.reporting.tables import markdown_table
 from harness import run
 

@@ -106,7 +106,7 @@ def test_a_region_of_interest_is_a_part_of_the_model(model, bundle, category, tm
     images, region = load_images(load_category(copy.parent, "dots").test, 64), load_region(copy / PLACE, 64)
     assert_says_the_same(export(model, copy, tmp_path / "bundle"), model, images, region)
     assert verify(tmp_path / "bundle") == []
-    with pytest.raises(InputError, match="puts that of the category into the model"):
+    with pytest.raises(InputError, match="is a part of its model"):
         load_bundle(bundle).method.see(images.numpy(), region=region.numpy())
 
 
@@ -240,16 +240,8 @@ print([name for name in heavy if name in sys.modules], "matplotlib" in sys.modul
     assert len(list(csv.DictReader((tmp_path / "out/results.csv").open()))) == 8
 
 
-def test_a_bundle_stands_alone_on_the_command_line(bundle, category, tmp_path, capsys):
-    arguments = [
-        "detect",
-        str(category / "test"),
-        "--bundle",
-        str(bundle),
-        "--output",
-        str(tmp_path),
-        "--method",
-        "dfr",
-    ]
-    assert main(arguments) == 2
-    assert "--bundle names the model alone" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--method", "--region"])
+def test_a_bundle_stands_alone_on_the_command_line(bundle, category, tmp_path, capsys, option):
+    command = ["detect", str(category / "test"), "--bundle", str(bundle), "--output", str(tmp_path), option, "dfr"]
+    assert main(command) == 2
+    assert f"leave out {option}" in capsys.readouterr().err

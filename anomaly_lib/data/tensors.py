@@ -24,9 +24,13 @@ def load_images(
     """
     images = torch.empty(len(samples_or_paths), 3, image_size, image_size)
     for index, item in enumerate(progress_bar(samples_or_paths, description="images", show=progress)):
-        rgb = read_rgb(item.path if isinstance(item, Sample) else item)
-        images[index] = torch.from_numpy(squeezed(rgb, image_size))
+        images[index] = to_tensor(read_rgb(item.path if isinstance(item, Sample) else item), image_size)
     return images
+
+
+def to_tensor(rgb: np.ndarray, image_size: int) -> torch.Tensor:
+    """``images.squeezed`` as a tensor."""
+    return torch.from_numpy(squeezed(rgb, image_size))
 
 
 def load_masks(samples: Sequence[Sample], image_size: int) -> torch.Tensor:

@@ -1,9 +1,9 @@
-"""How ``detect`` looks at photos: each as a whole, or in tiles. Both yield one ``Look`` a photo.
+"""How ``detect`` looks at photos: each as a whole, or in tiles. Both yield one ``Look`` per photo.
 
 S is the model's image size, H x W the photo's own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ import numpy as np
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, read_header, read_rgb, squeezed
-from anomaly_lib.data.regions import read_polygons, read_region
+from anomaly_lib.data.regions import load_region, read_polygons
 from anomaly_lib.methods.detector import Detector
 from anomaly_lib.tiling.grid import Tile, Tiling
 from anomaly_lib.tiling.scoring import Region, score_in_tiles, tile_images
 
 if TYPE_CHECKING:
-    from anomaly_lib.reporting.detection import Extra
+    from anomaly_lib.figures.detection import Extra
 
 PHOTOS_AT_ONCE = 8
 
@@ -43,19 +43,19 @@ class Whole:
 
     def __init__(self, method: Detector, region: Path | None):
         self.method = method
-        self.region = read_region(region, method.image_size) if region else None
+        self.region = load_region(region, method.image_size).numpy() if region else None
 
     def looks(
-        self, files: tuple[Path, ...], skipped: list[Problem], description: str, explain: bool, progress: bool
+        self, files: Sequence[Path], skipped: list[Problem], description: str, explain: bool, progress: bool
     ) -> Iterator[Look]:
-        """One look a photo; those that cannot be read go to ``skipped``."""
+        """One look per photo; those that cannot be read go to ``skipped``."""
         for readable, images in self._batches(files, skipped, description, progress):
             maps, scores, pictures = self.method.see(images, self.region, explain)
             for index, file in enumerate(readable):
                 yield Look(file, float(scores[index]), maps[index], _extra(pictures, index))
 
     def _batches(
-        self, files: tuple[Path, ...], skipped: list[Problem], description: str, progress: bool
+        self, files: Sequence[Path], skipped: list[Problem], description: str, progress: bool
     ) -> Iterator[tuple[list[Path], np.ndarray]]:
         """Up to PHOTOS_AT_ONCE photos as (files, (N, 3, S, S))."""
         readable, images = [], []
@@ -81,7 +81,7 @@ class Tiled:
         self.region: Region | None = read_polygons(region) if region else None
 
     def looks(
-        self, files: tuple[Path, ...], skipped: list[Problem], description: str, explain: bool, progress: bool
+        self, files: Sequence[Path], skipped: list[Problem], description: str, explain: bool, progress: bool
     ) -> Iterator[Look]:
         """As ``Whole.looks``."""
         total = sum(map(self._tiles_of, files))
@@ -121,7 +121,7 @@ Looker = Whole | Tiled
 def _extra(pictures: dict[str, np.ndarray], index: int) -> "Extra | None":
     if not pictures:
         return None
-    from anomaly_lib.reporting.detection import telling_extra  # matplotlib, which tables do not need
+    from anomaly_lib.figures.detection import telling_extra  # matplotlib, which tables do not need
 
     return telling_extra({name: picture[index] for name, picture in pictures.items()})
 

@@ -36,14 +36,14 @@ class BundledDetector:
     def __init__(self, folder: Path, record: dict[str, Any]):
         self.name, self.title, self.seed = record["method"], record["title"], record["seed"]
         self.image_size, self.outputs = record["image_size"], tuple(record["outputs"])
-        self._file, self._has_region = folder / MODEL, bool(record.get("region"))
+        self._file = folder / MODEL
 
     def see(
         self, images: np.ndarray, region: np.ndarray | None = None, explain: bool = False
     ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """As ``Detector.see``. Raises InputError for a region: the bundle's own is a part of its model."""
+        """As ``Detector.see``. Raises InputError for a region: the category's own is a part of the model."""
         if region is not None:
-            raise InputError("a bundle takes no region of interest; 'export' puts that of the category into the model")
+            raise InputError("a bundle takes no region of interest: that of the category is a part of its model")
         wanted = self.outputs if explain else ("map", "score")
         found = dict(zip(wanted, self._session.run(list(wanted), {"images": images}), strict=True))
         score = found.pop("score")

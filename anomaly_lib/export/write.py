@@ -21,13 +21,12 @@ from torch import Tensor, nn
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.reproducibility import derived_seed, provenance
-from anomaly_lib.data.folder import Category, Sample, load_category
-from anomaly_lib.data.hash import data_hash
+from anomaly_lib.data.folder import Category, Sample, data_hash, load_category
 from anomaly_lib.data.images import read_rgb
 from anomaly_lib.data.regions import PLACE, load_region, read_polygons
 from anomaly_lib.data.split import split_normals
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation import calibration
+from anomaly_lib.evaluation.thresholds import calibrate as thresholds_from
 from anomaly_lib.export.bundle import CARD, FORMAT, LEVELS, MODEL, RECORD, REFERENCE, RESIZE, digest_of
 from anomaly_lib.export.card import card
 from anomaly_lib.methods.checkpoints import TrainedModel, tensors_of
@@ -61,7 +60,7 @@ def calibrate(model: TrainedModel, category: Path | str, rules: Thresholds | Non
     _, held_out = _halves(found, detector.seed)
     region = _region(found, detector.image_size)
     scored = detector.score(load_images(held_out, detector.image_size), region=region)
-    thresholds = calibration.calibrate(scored.scores, scored.maps, rules or Thresholds(), region)
+    thresholds = thresholds_from(scored.scores, scored.maps, rules or Thresholds(), region)
     return TrainedModel(detector, model.category, thresholds, model.digest)
 
 

@@ -18,8 +18,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import squeezed
 from anomaly_lib.data.regions import Polygon, rasterise
 from anomaly_lib.methods.detector import Detector
-from anomaly_lib.tiling.blend import BlendedMap
-from anomaly_lib.tiling.grid import Tile, Tiling
+from anomaly_lib.tiling.grid import BlendedMap, Tile, Tiling
 
 TILES_AT_ONCE = 8
 
@@ -54,7 +53,9 @@ def score_in_tiles(
     Raises InputError if that leaves none.
     """
     height, width = photo.shape[:2]
-    blended, scores, looked_at = BlendedMap(tiling, height, width), [], []
+    blended = BlendedMap(tiling, height, width)
+    scores: list[float] = []
+    looked_at: list[Tile] = []
     tiles, size = tiling.tiles(height, width), method.image_size
     for start in range(0, len(tiles), TILES_AT_ONCE):
         batch = tiles[start : start + TILES_AT_ONCE]
@@ -88,7 +89,8 @@ def _within(
     """The tiles that have a pixel of the region, and what of each lies in it, (N, S, S) bool; None without a region."""
     if region is None:
         return tiles, None
-    inside = [rasterise(*(_seen_from(tile, polygons, shape) for polygons in region), size) for tile in tiles]
+    polygons, exclude = region
+    inside = [rasterise(_seen_from(tile, polygons, shape), _seen_from(tile, exclude, shape), size) for tile in tiles]
     kept = [(tile, part) for tile, part in zip(tiles, inside, strict=True) if part.any()]
     return [tile for tile, _ in kept], np.array([part for _, part in kept], dtype=bool)
 

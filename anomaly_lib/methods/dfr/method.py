@@ -86,7 +86,12 @@ class Method(BaseMethod):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         try:
             latent = len(state["autoencoder.decoder.0.weight"][0])
-            space = FeatureSpace(state["space.mean"], state["space.matrix"])
+            channels = sum(self.features.channels)
+            mean, matrix = state["space.mean"].float(), state["space.matrix"].float()
+            axes = 2 if self.params.feature_space == "whitened" else 1
+            if mean.shape != (channels,) or matrix.shape != (channels,) * axes:
+                raise InputError(f"these tensors are not of a DFR model with {channels} channels")
+            space = FeatureSpace(mean, matrix)
             self._assemble(space, latent)
             self.model.load_state_dict(state)
         except (KeyError, RuntimeError) as error:
