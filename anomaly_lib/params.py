@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator, model_validator
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.registry import nearest, params_class
+from anomaly_lib.registry import baselines_last, nearest, params_class
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -251,7 +251,7 @@ def parse_params(raw: Any) -> Params:
     methods = raw.get("methods")
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
-    typed = {name: _method_params(name, section or {}, raw.get("textures")) for name, section in methods.items()}
+    typed = {name: _method_params(name, methods[name] or {}, raw.get("textures")) for name in baselines_last(methods)}
     return _validated(Params, raw | {"methods": typed}, [])
 
 

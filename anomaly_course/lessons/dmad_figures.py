@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from anomaly_lib.methods.dmad.pictures import LARGEST, field_colours
+from anomaly_lib.methods.dmad.scoring import LARGEST, field_colours
 from anomaly_lib.methods.dmad.warp import identity_grid, sample
 from anomaly_lib.reporting.figures import outline
 from anomaly_lib.reporting.style import (

@@ -21,7 +21,7 @@ from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline.trained_models import STAGE
-from anomaly_lib.registry import method_class
+from anomaly_lib.registry import shown_name
 from anomaly_lib.reporting.results import run_key
 from anomaly_lib.synthesis import synthesize
 
@@ -89,7 +89,7 @@ def _recorded(params: Params, folder: Path, method: str, category: str, seed: in
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{folder}: not the record of these test images ({error}); run 'dvc repro' again") from None
     models = project_root() / params.reports / STAGE / run_key(method, category, seed)
-    title = f"{method_class(method).title} · {category} · seed {seed}"
+    title = f"{shown_name(method)} · {category} · seed {seed}"
 
     def read() -> TrainedModel | None:
         return loaded(models) if (models / RECORD).is_file() else None

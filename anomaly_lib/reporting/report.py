@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,8 @@ from anomaly_lib.reporting.published import published_section
 from anomaly_lib.reporting.results import METRICS, parts_table, run_key, table
 from anomaly_lib.reporting.tables import markdown_table
 
+MARKERS = "osD^vP*X<>"
+"""Of the methods in the overview, in their order; after ten they begin again."""
 SOURCES = (
     ("loss, pictures of training", "train-KEY", "03_train"),
     ("thresholds, held-out scores, synthetic anomalies", "calibrate-KEY", "03b_calibrate"),
@@ -45,12 +48,13 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
     shown = [m for m in wanted if any(row.get(m.key) is not None for row in rows)] or wanted[:1]
     categories = list(dict.fromkeys(row["category"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows))
+    spacing = min(0.18, 0.8 / max(1, len(methods)))
     size = (3.1 * len(shown) + 1.6, 0.45 * len(categories) + 1.6)
     figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False)
     for axis, metric in zip(axes[0], shown, strict=True):
-        for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
+        for place, (method, marker) in enumerate(zip(methods, cycle(MARKERS), strict=False)):
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
-            heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
+            heights = [categories.index(row["category"]) + spacing * place for row in runs]
             axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
         axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
         axis.grid(axis="x", alpha=0.3)
@@ -90,8 +94,7 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         f"* made with {versions}; CPU threads a stage: {params.threads}",
     ]
     for name, section in params.methods.items():
-        method = method_class(name)
-        lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
+        lines.append(f"* {shown_name(name)}: params hash `{params_hash(section)}`; {method_class(name).paper}")
     return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
 
 

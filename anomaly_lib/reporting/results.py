@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomaly_lib.params import Params
-from anomaly_lib.registry import METHODS, shown_name
+from anomaly_lib.registry import METHODS, baselines_last, shown_name
 
 NOT_RUN, NOT_DEFINED = "not run", "not defined"
 # Textures first, then objects: the order in which TNVision's tables show MVTec AD.
@@ -123,7 +123,7 @@ def averages(rows: Sequence[dict]) -> dict[str, dict[str, float | None]]:
     return {method: {metric.key: _average(rows, method, metric.key) for metric in METRICS} for method in methods}
 
 
-def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(METHODS)) -> str:
+def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(baselines_last(METHODS))) -> str:
     """Markdown table of one metric: a line a method, the average first, then a column a category."""
     categories = list(dict.fromkeys(row["category"] for row in rows))
     lines = ["| method | average | " + " | ".join(categories) + " |", "|---" * (len(categories) + 2) + "|"]
