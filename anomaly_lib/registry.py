@@ -32,21 +32,21 @@ METHODS = {
 """By name: the key in params.yaml, in file names, and the package."""
 
 
+def method_modules(name: str) -> tuple[str, str]:
+    """The two modules that are imported by name. Raises InputError, with the nearest name, for an unknown method."""
+    if name not in METHODS:
+        raise InputError(f"unknown method '{name}': {nearest(name, METHODS)}")
+    return f"anomaly_lib.methods.{name}.params", f"anomaly_lib.methods.{name}.method"
+
+
 def params_class(name: str) -> Any:
     """The pydantic model of a method's section in params.yaml. Raises InputError for an unknown name."""
-    return getattr(import_module(f"{package(name)}.params"), f"{METHODS[name].class_name}Params")
+    return getattr(import_module(method_modules(name)[0]), f"{METHODS[name].class_name}Params")
 
 
 def method_class(name: str) -> Any:
     """The class that implements ``anomaly_lib.methods.base.Method``. Raises InputError for an unknown name."""
-    return getattr(import_module(f"{package(name)}.method"), METHODS[name].class_name)
-
-
-def package(name: str) -> str:
-    """Dotted name of a method's package. Raises InputError, with the nearest name, for an unknown one."""
-    if name not in METHODS:
-        raise InputError(f"unknown method '{name}': {nearest(name, METHODS)}")
-    return f"anomaly_lib.methods.{name}"
+    return getattr(import_module(method_modules(name)[1]), METHODS[name].class_name)
 
 
 def shown_name(name: str) -> str:

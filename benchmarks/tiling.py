@@ -16,18 +16,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomaly_lib.alignment.copying import write_png
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import Category, Sample, load_category, split_normals
+from anomaly_lib.data.copying import write_png
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.thresholds import calibrate
+from anomaly_lib.figures.style import save_figure
 from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.params import Thresholds
-from anomaly_lib.reporting.style import save_figure
 from anomaly_lib.tiling import Tiling, tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
 from harness import run

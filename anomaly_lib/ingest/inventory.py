@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.names import DEPTH, PATH_LENGTH, folded, why_path_is_refused
 from anomaly_lib.data.images import Problem
-from anomaly_lib.ingest.names import DEPTH, PATH_LENGTH, folded, why_path_is_refused
 
 BY_HAND = "look into it, unpack it with your system's own tools and give the folder"
 _HOSTILE = "do not use this archive; get it again from its source"

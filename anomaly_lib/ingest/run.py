@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.names import composed, why_name_is_refused
 from anomaly_lib.data.images import printable
 from anomaly_lib.ingest.guard import guard_store
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
-from anomaly_lib.ingest.names import composed, why_name_is_refused
 from anomaly_lib.ingest.plan import (
     PICTURES,
     LeftOut,

@@ -17,11 +17,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.names import TEMPORARY_PREFIX
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, printable
 from anomaly_lib.ingest.archives import CHUNK, Contents, read_tar, read_zip
 from anomaly_lib.ingest.inventory import Inventory, Limits, Member, reading
-from anomaly_lib.ingest.names import TEMPORARY_PREFIX
 from anomaly_lib.ingest.write import Interrupted
 
 _ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")

@@ -75,8 +75,13 @@ class Dfr(Method[DfrParams, DfrModel]):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         try:
-            space = FeatureSpace(state["space.mean"], state["space.matrix"])
-            self._assemble(space, latent=len(state["autoencoder.decoder.0.weight"][0])).load_state_dict(state)
+            channels = sum(self.features.channels)
+            mean, matrix = state["space.mean"].float(), state["space.matrix"].float()
+            axes = 2 if self.params.feature_space == "whitened" else 1
+            if mean.shape != (channels,) or matrix.shape != (channels,) * axes:
+                raise InputError(f"these tensors are not of a DFR model with {channels} channels")
+            latent = len(state["autoencoder.decoder.0.weight"][0])
+            self._assemble(FeatureSpace(mean, matrix), latent).load_state_dict(state)
         except (KeyError, RuntimeError) as error:
             raise InputError(f"these tensors are not of a DFR model with these params: {error}") from None
 
