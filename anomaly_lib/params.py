@@ -23,7 +23,7 @@ from pydantic import (
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import why_name_is_refused
-from anomaly_lib.registry import nearest, params_class
+from anomaly_lib.registry import baselines_last, nearest, params_class
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -289,7 +289,7 @@ def parse_params(raw: Any) -> Params:
     methods = raw.get("methods")
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
-    typed = {name: _method_params(name, section or {}, raw.get("textures")) for name, section in methods.items()}
+    typed = {name: _method_params(name, methods[name] or {}, raw.get("textures")) for name in baselines_last(methods)}
     return validated(Params, raw | {"methods": typed}, [])
 
 

@@ -32,10 +32,9 @@ PLAIN = {"feature_space": "raw", "resize": "nearest", "location_prior": None, "s
 VARIANTS = {
     "draem as the authors see and score": TINY["draem"] | {"channel_order": "bgr", "score_window": 21, "steps": 20},
     "dfr without its additions": TINY["dfr"] | PLAIN | {"steps": 40},
-    "dmad": TINY["dmad"] | {"steps": 20},
-    "dmad without deformation and codes": TINY["dmad"] | {"deformation": False, "codes": None, "steps": 20},
-    "dmad with the authors' coordinates": TINY["dmad"]
+    "dmad with all that it can add": TINY["dmad"]
     | {"coordinates": "block", "deformation_map": "both", "feature_space": "standardised", "steps": 20},
+    "dmad without deformation and codes": TINY["dmad"] | {"deformation": False, "codes": None, "steps": 20},
 }
 """Settings that change what a method computes; the fixture ``bundle`` is DFR's default."""
 

@@ -9,7 +9,11 @@ class Detector(Protocol):
     """Scores images: a ``Method``, or the one inside a bundle."""
 
     name: str
-    title: str
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+
     seed: int
 
     @property
