@@ -150,8 +150,8 @@ def _detect(options: argparse.Namespace) -> int:
     folder, threads = _model_folder(options)  # chooses numerics, before the next imports load torch
     from anomaly_lib.base.reproducibility import make_deterministic
     from anomaly_lib.detect.run import detect
+    from anomaly_lib.figures.style import use_style
     from anomaly_lib.methods.checkpoints import load_model
-    from anomaly_lib.reporting.style import use_style
 
     how = {"region": options.region, "tiling": _tiling(options)}
     make_deterministic(threads)
@@ -179,7 +179,7 @@ def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
 
     params = load_profile(options.profile)
     numerics.choose(params.numerics)
-    from anomaly_lib.pipeline.trained_models import find_model
+    from anomaly_lib.pipeline.runs import find_model
 
     return find_model(params, options.method, options.category, options.seed), params.threads
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.ingest.ready import require_data
 from anomaly_lib.nbrun import FAILED, last_progress
 from anomaly_lib.params import load_params, project_root
+from anomaly_lib.pipeline.warm import warm_kernels
 from anomaly_tools.cluster.pool import Pool, open_pool
 from anomaly_tools.cluster.worker import log_file
 
@@ -99,9 +101,19 @@ def fanout(
         return []
     for name in graph:  # a log says that its stage has started
         log_file(name).unlink(missing_ok=True)
-    with open_pool(list(graph), _say, jobs, workers, scheduler) as pool:
+    here = not (workers or scheduler)
+    with _warm(pipeline) if here else nullcontext(), open_pool(list(graph), _say, jobs, workers, scheduler) as pool:
         _drive(graph, pool, board)
     return board.failed + board.skipped
+
+
+def _warm(pipeline: str) -> AbstractContextManager[None]:
+    """Stages inside fork their kernels; those of a pipeline that is not ours have none."""
+    params_file = Path(pipeline).with_name("params.yaml")
+    if not params_file.is_file():
+        return nullcontext()
+    params = load_params(params_file)
+    return warm_kernels(list(params.methods), params.numerics)
 
 
 def pipeline_file(profile: str | None) -> str:

@@ -23,11 +23,11 @@ from anomaly_lib.data.copying import write_png
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.thresholds import calibrate
+from anomaly_lib.figures.style import save_figure
 from anomaly_lib.methods.dfr.method import Method
 from anomaly_lib.methods.dfr.params import Params
 from anomaly_lib.params import Thresholds
-from anomaly_lib.reporting.style import save_figure
 from anomaly_lib.tiling import Tiling, tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
 from harness import run

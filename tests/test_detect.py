@@ -22,12 +22,13 @@ from anomaly_lib.data.regions import save_region
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.detect.files import find_photos, output_stems
 from anomaly_lib.detect.run import detect
+from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.detection import Detection, detection_figure, telling_extra
+from anomaly_lib.figures.style import MAP_LIMITS, map_scale
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import load_params
-from anomaly_lib.pipeline.trained_models import find_model
+from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import METHODS, method_class, params_class
-from anomaly_lib.reporting.detection import Detection, detection_figure, telling_extra
-from anomaly_lib.reporting.style import MAP_LIMITS, decide, decision_words, map_scale
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import close_to
 

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.figures.deformation import quiver_figure
 from anomaly_lib.methods.backbones import pyramid_layers
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.methods.dmad.bottleneck import Bottleneck, QuantisedBottleneck
@@ -31,7 +32,6 @@ from anomaly_lib.methods.dmad.scoring import Calibration, deformation_map, over_
 from anomaly_lib.methods.dmad.warp import Fields, combined, from_prototype, length, resized, sample, to_prototype
 from anomaly_lib.methods.official.dmad import import_dmad, load_dmad
 from anomaly_lib.methods.training import train
-from anomaly_lib.reporting.deformation import quiver_figure, warp_frames
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import assert_refused_in_one_line, close_to, golden_state
 
@@ -415,10 +415,6 @@ def test_explain_shows_every_step_and_flows_agree_with_it(normals):
     torch.testing.assert_close(by_flow[..., 6:-6, 6:-6], pictures["warped"][..., 6:-6, 6:-6], atol=0.05, rtol=0)
     figure = quiver_figure(normals[:2], pictures, flows)
     assert len(figure.axes) == 8
-    frames = warp_frames(normals[0], flows, steps=3)
-    assert len(frames) == 7
-    first = np.asarray(frames[0])[20:]
-    np.testing.assert_allclose(first, normals[0].movedim(0, -1) * 255, atol=0.51)
 
 
 def test_without_deformation_there_are_no_flows_but_the_rest(normals):

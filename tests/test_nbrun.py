@@ -17,8 +17,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from anomaly_lib.base import numerics
 from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main, typed_parameters
+from anomaly_lib.pipeline import kernels
 from anomaly_lib.pipeline.nbstrip import canonical_source, strip
 from anomaly_lib.pipeline.nbstrip import main as strip_main
+from anomaly_lib.pipeline.warm import warm_kernels
 
 VOLATILE_CELL = """
 import sys, time, warnings
@@ -243,3 +245,41 @@ def test_addresses_are_dropped_but_not_pieces_of_pictures(root):
     assert _scrub("<object at 0x7f3a2b1c9d40>, 0xdeadbeef", root) == "<object at 0x0>, 0x0"
     picture = "data:image/png;base64,iVBORF90x0aB1c2d3e4f5+0xabcdef12/0x123456abJj"
     assert _scrub(picture, root) == picture
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="warm kernels need Linux")
+class TestWarmKernels:
+    def test_a_forked_kernel_gives_the_bytes_of_a_plain_one(self, workplace, tmp_path):
+        cells = "import sys, torch\nprint('timm' in sys.modules)\ntorch.ones(3, 3) @ torch.ones(3)"
+        source = workplace("import timm", VOLATILE_CELL, cells)
+        assert main([source, "plain.ipynb", "number=7"]) == 0
+        with warm_kernels([], "portable"):
+            assert main([source, "warm.ipynb", "number=7"]) == 0
+        assert (tmp_path / "plain.ipynb").read_bytes() == (tmp_path / "warm.ipynb").read_bytes()
+
+    def test_it_is_really_forked_only_where_it_computes_alike_and_ends_with_the_server(self, workplace, tmp_path):
+        source = workplace("import sys\nprint('timm' in sys.modules)")
+        seen = []
+        for mode in ("portable", "native"):  # the notebook is run in portable numerics
+            with warm_kernels([], mode):
+                assert main([source, f"{mode}.ipynb"]) == 0
+            seen.append(nbformat.read(tmp_path / f"{mode}.ipynb", 4).cells[-1].outputs[0].text.strip())
+        assert seen == ["True", "False"]
+        assert kernels.WARM not in os.environ
+        assert [
+            process for process in psutil.Process().children(recursive=True) if "--serve" in process.cmdline()
+        ] == []
+
+    def test_without_its_server_it_is_a_plain_kernel(self, workplace, tmp_path, monkeypatch):
+        monkeypatch.setenv(kernels.WARM, str(tmp_path / "nobody"))
+        assert main([workplace("1 + 1"), "out.ipynb"]) == 0
+
+    def test_a_stopped_run_takes_its_forked_kernel_along(self, workplace, tmp_path, root):
+        source = workplace("import os\nopen('pid', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)")
+        with warm_kernels([], "portable"):
+            command = [sys.executable, "-m", "anomaly_lib.nbrun", source, "out.ipynb"]
+            process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(root)})
+            pid = tmp_path / "pid"
+            wait_until(lambda: pid.is_file() and pid.read_text())
+            process.kill()
+            wait_until(lambda: not psutil.pid_exists(int(pid.read_text())))

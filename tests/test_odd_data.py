@@ -12,7 +12,7 @@ import yaml
 from anomaly_lib.data import load_category
 from anomaly_lib.data.regions import PLACE, save_region
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.base import method_class
 from anomaly_lib.methods.checkpoints import save_model
 from anomaly_lib.params import Thresholds, load_params

@@ -13,6 +13,10 @@ from anomaly_lib.cli import main
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation import evaluate
+from anomaly_lib.figures.demo import DemoImage, frame
+from anomaly_lib.figures.images import map_rows
+from anomaly_lib.figures.results import score_histogram
+from anomaly_lib.figures.style import on_fixed_scale
 from anomaly_lib.methods import backbones, official
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder
@@ -22,9 +26,6 @@ from anomaly_lib.methods.dmad.offset import OffsetNetwork
 from anomaly_lib.methods.draem.network import DraemNetworks, initialise
 from anomaly_lib.methods.official.models import export_official, import_official
 from anomaly_lib.registry import METHODS, method_class, params_class
-from anomaly_lib.reporting.demo import DemoImage, frame
-from anomaly_lib.reporting.figures import map_rows, score_histogram
-from anomaly_lib.reporting.style import on_fixed_scale
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import close_to
 

@@ -14,17 +14,17 @@ import torch
 from anomaly_course.lessons.metrics import aurocs
 from anomaly_course.widgets.looks import shown_scores
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.reproducibility import derived_seed
 from anomaly_lib.data import Sample, read_rgb
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.resampling import resampled
+from anomaly_lib.evaluation.thresholds import calibrate
+from anomaly_lib.figures.detection import Extra, telling_extra
+from anomaly_lib.figures.style import map_scale
 from anomaly_lib.methods.base import ScoreMaps
 from anomaly_lib.methods.checkpoints import TrainedModel, load_model
 from anomaly_lib.params import Params
-from anomaly_lib.pipeline.trained_models import find_model
+from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
-from anomaly_lib.reporting.detection import Extra, telling_extra
-from anomaly_lib.reporting.style import map_scale
 
 SMALL = {
     "draem": {"image_size": 64, "reconstructive_width": 16, "discriminative_width": 8, "steps": 200},
@@ -145,10 +145,11 @@ def placements(anomalous: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def stratified_draws(labels: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Positions (R, N) of images drawn with replacement, as many normal and anomalous ones as there are."""
-    rng = np.random.default_rng(derived_seed(seed, "comparison", "draws"))
-    sides = [np.flatnonzero(labels == label) for label in (0, 1)]
-    return np.concatenate([rng.choice(side, (resamples, len(side))) for side in sides], axis=1)
+    """Positions (R, N) of the images that ``image_intervals`` draws, the normal ones of each row first."""
+    normals_first = np.argsort(labels, kind="stable")
+    blocks = resampled(labels.astype(bool), seed, resamples, labels.size, "image intervals")
+    counts = np.concatenate(list(blocks)).astype(int)[:, normals_first]
+    return np.stack([np.repeat(normals_first, row) for row in counts])
 
 
 def paired_differences(first: np.ndarray, second: np.ndarray, labels: np.ndarray, draws: np.ndarray) -> np.ndarray:

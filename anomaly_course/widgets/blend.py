@@ -7,8 +7,8 @@ from torch import Tensor
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.figures.style import displayable
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.reporting.style import displayable
 from anomaly_lib.synthesis import synthesize
 
 SHAPES = {

@@ -19,8 +19,8 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from anomaly_course.widgets.picture import picture_with_controls
+from anomaly_lib.figures.style import CONTOUR_COLOUR, MAP_COLOURS, displayable
 from anomaly_lib.methods.backbones import BACKBONES, Backbone
-from anomaly_lib.reporting.style import CONTOUR_COLOUR, MAP_COLOURS, displayable
 
 OUTSIDE = 0.35
 """Brightness of what a place cannot see."""

@@ -14,10 +14,10 @@ from anomaly_lib.base.reproducibility import derived_seed
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.regions import find_region
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.pipeline.trained_models import find_model
+from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
 
 QUICK_STEPS = 300

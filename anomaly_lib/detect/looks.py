@@ -16,8 +16,8 @@ from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, read_header, read_rgb
 from anomaly_lib.data.regions import load_region, read_polygons
 from anomaly_lib.data.tensors import load_images
+from anomaly_lib.figures.detection import Extra, telling_extra
 from anomaly_lib.methods.base import Method
-from anomaly_lib.reporting.detection import Extra, telling_extra
 from anomaly_lib.tiling.grid import Tile, Tiling
 from anomaly_lib.tiling.scoring import Region, score_in_tiles, tile_images
 

@@ -19,11 +19,12 @@ from anomaly_lib.data.images import Problem, printable, read_header, read_rgb
 from anomaly_lib.detect.files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
 from anomaly_lib.detect.looks import Look, Looker, Tiled, Whole
 from anomaly_lib.evaluation import is_anomalous
-from anomaly_lib.evaluation.overlap import label_regions
+from anomaly_lib.evaluation.curves import label_regions
+from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.detection import Detection, detection_figure
+from anomaly_lib.figures.style import MapScale, map_scale, save_figure
 from anomaly_lib.ingest.plan import LeftOut, left_out_line
 from anomaly_lib.methods.checkpoints import TrainedModel
-from anomaly_lib.reporting.detection import Detection, detection_figure
-from anomaly_lib.reporting.style import MapScale, decide, decision_words, map_scale, save_figure
 from anomaly_lib.reporting.tables import write_csv
 from anomaly_lib.tiling.grid import Tiling
 from anomaly_lib.tiling.scoring import resized

@@ -1,4 +1,4 @@
-"""What anomalous images among the training images do to a method: one training a share, the same test images for all.
+"""What anomalous images among the training images do to a method: one training per share, one test set for all.
 
 Real training sets are seldom clean. Here anomalous test images are *moved* into the training set, as if nobody had
 noticed them, and the method is trained as ever.

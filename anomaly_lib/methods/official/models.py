@@ -11,7 +11,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.base import Method
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model, save_model
 from anomaly_lib.methods.official import exporter, importer

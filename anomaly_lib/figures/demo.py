@@ -11,7 +11,8 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from anomaly_lib.reporting.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, decide, decision_words
+from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS
 
 GAP, TITLE_HEIGHT, FOOTER_HEIGHT = 4, 20, 26
 LARGEST_GIF = 1_000_000  # bytes

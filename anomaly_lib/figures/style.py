@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 MAP_COLOURS = "magma"
 MAP_LIMITS = (0.0, 2.0)
@@ -57,14 +58,14 @@ class MapScale:
     has_threshold: bool
 
     def __call__(self, maps: np.ndarray) -> np.ndarray:
-        return (np.asarray(maps) - self.zero) / max(self.one - self.zero, np.finfo(np.float32).tiny)
+        return (np.asarray(maps) - self.zero) / max(self.one - self.zero, float(np.finfo(np.float32).tiny))
 
 
 def map_scale(thresholds: dict, lowest: float = 0.0, highest: float = 1.0) -> MapScale:
     """The scale that the model's thresholds fix.
 
     A model without thresholds (imported from its authors' files) is shown between the ``lowest`` and the ``highest``
-    value of the maps at hand instead, and the label says so.
+    value of the maps at hand, and the label says so.
     """
     if thresholds.get("pixel") is None:
         label = f"{lowest:.3g} (dark) to {highest:.3g} (bright), the range of these maps"
@@ -78,24 +79,6 @@ def on_fixed_scale(maps: np.ndarray, thresholds: dict) -> np.ndarray:
     return map_scale(thresholds, float(maps.min()), float(maps.max()))(maps)
 
 
-def decide(score: float, threshold: float | None) -> str | None:
-    """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
-    if threshold is None:
-        return None
-    return "anomalous" if score >= threshold else "normal"
-
-
-def decision_words(score: float, threshold: float | None) -> str:
-    """'3.2 below 4.1, normal', or that there is no threshold to decide by."""
-    decision = decide(score, threshold)
-    if decision is None:
-        return f"{score:.3g}; no threshold, so no decision"
-    # as many digits as it takes to tell the two apart
-    digits = next((n for n in range(3, 9) if f"{score:.{n}g}" != f"{threshold:.{n}g}"), 9)
-    side = "at or above" if decision == "anomalous" else "below"
-    return f"{score:.{digits}g} {side} {threshold:.{digits}g}, {decision}"
-
-
-def displayable(image: np.ndarray) -> np.ndarray:
+def displayable(image: ArrayLike) -> np.ndarray:
     """(3, H, W) in [0, 1] -> (H, W, 3), as matplotlib wants it."""
     return np.moveaxis(np.asarray(image), 0, -1).clip(0, 1)

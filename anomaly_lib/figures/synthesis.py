@@ -1,5 +1,7 @@
 """Figures of synthetic anomalies: each step of the synthesis, its switches, and how much of an image it covers."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -8,8 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, NORMAL_COLOUR, displayable
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, NORMAL_COLOUR, displayable
 from anomaly_lib.synthesis import Synthesised, synthesize
 from anomaly_lib.synthesis.operations import NUMBERS, OPERATIONS, SEVEN, whole_texture
 
@@ -17,7 +19,7 @@ STEPS = 8
 DOCUMENTED_COVERAGE = {"mean": 0.048, "median": 0.045, "p10": 0.019, "p90": 0.072, "empty": 0.053}
 """Shares that 2,000 masks of the authors' code cover at 256 pixels, and the share of them that is empty."""
 
-SWITCHES = {
+SWITCHES: dict[str, dict[str, Any]] = {
     "authors' code": {},
     "rectangles": {"shape": "rectangles"},
     "random threshold": {"threshold": None},
@@ -31,7 +33,7 @@ SWITCHES = {
 
 
 def synthesis_figure(result: Synthesised) -> Figure:
-    """One row a sample, one column a step, from the normal image to the result. The steps must have been kept."""
+    """One row per sample, one column per step, from the normal image to the result. The steps must have been kept."""
     count = len(result.image)
     figure, axes = plt.subplots(count, STEPS, figsize=(1.5 * STEPS, 1.85 * count), squeeze=False)
     for index, (row, draws) in enumerate(zip(axes, result.draws.samples(), strict=True)):
@@ -69,7 +71,7 @@ def operations_figure(levels: Tensor, seed: int) -> Figure:
 
 def switched(normals: Tensor, textures: Tensor, seed: int) -> dict[str, Synthesised]:
     """The same draws through each recipe of ``SWITCHES``; no sample stays clean and no image is turned."""
-    always = {"clean_probability": 0.0, "rotation_probability": 0.0}
+    always: dict[str, Any] = {"clean_probability": 0.0, "rotation_probability": 0.0}
     recipes = {name: SynthesisRecipe(**always, **changes) for name, changes in SWITCHES.items()}
     return {
         name: synthesize(
@@ -80,7 +82,7 @@ def switched(normals: Tensor, textures: Tensor, seed: int) -> dict[str, Synthesi
 
 
 def switches_figure(results: dict[str, Synthesised]) -> Figure:
-    """One column a recipe, one row a sample: the image, with the outline of its mask."""
+    """One column per recipe, one row per sample: the image, with the outline of its mask."""
     count = len(next(iter(results.values())).image)
     figure, axes = plt.subplots(count, len(results), figsize=(1.45 * len(results), 1.6 * count), squeeze=False)
     for column, (name, result) in zip(axes.T, results.items(), strict=True):
@@ -104,17 +106,13 @@ def coverage_statistics(coverage: np.ndarray) -> dict[str, float]:
 def coverage_histogram(coverage: np.ndarray) -> Figure:
     """Shares (0 to 1) of the image that generated masks cover, with their mean and that of the authors' code."""
     figure, axis = plt.subplots(figsize=(7, 3))
-    axis.hist(coverage * 100, bins=np.arange(0, 20.5, 0.5), color=NORMAL_COLOUR)
+    axis.hist(coverage * 100, bins=np.arange(0, 20.5, 0.5).tolist(), color=NORMAL_COLOUR)
     for mean, colour, line, name in (
         (coverage.mean(), "black", "--", "mean"),
         (DOCUMENTED_COVERAGE["mean"], ANOMALOUS_COLOUR, ":", "authors' code, mean"),
     ):
         axis.axvline(mean * 100, color=colour, linestyle=line, label=f"{name} {mean * 100:.1f} %")
-    axis.set(
-        xlabel="share of the image inside the mask, %",
-        ylabel="masks",
-        title="How large are synthetic defects?",
-    )
+    axis.set(xlabel="share of the image inside the mask, %", ylabel="masks", title="How large are synthetic defects?")
     axis.legend()
     return figure
 

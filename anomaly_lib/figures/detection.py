@@ -5,6 +5,7 @@ The panels have the photo's own proportions. S is the model's image size, H x W 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,20 +14,12 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from anomaly_lib.data.images import printable
-from anomaly_lib.reporting.style import (
-    CONTOUR_COLOUR,
-    DECISION_COLOURS,
-    MAP_COLOURS,
-    MAP_LIMITS,
-    MapScale,
-    decide,
-    decision_words,
-    displayable,
-)
+from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.style import CONTOUR_COLOUR, DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, MapScale, displayable
 
 PANEL_WIDTH, LARGEST_HEIGHT, NARROWEST = 3.4, 6.0, 2.4  # inches
 WIDE = 2.5
-"""Photos wider than so many times their height stand below each other."""
+"""The panels of a photo wider than this many times its height stand below each other."""
 EXTRA_COLOURS, EXTRA_LIMITS = "cividis", (0.0, 10.0)
 STRONGEST_OVERLAY = 0.6  # opacity
 LONGEST_NAME = 70  # characters
@@ -69,13 +62,13 @@ def telling_extra(pictures: Mapping[str, np.ndarray]) -> Extra | None:
     colour = {name: picture for name, picture in others.items() if picture.ndim == 3}
     if colour:
         name = "reconstruction" if "reconstruction" in colour else next(iter(colour))
-        return Extra(_words(name), displayable(colour[name]))
+        return Extra(name.replace("_", " "), displayable(colour[name]))
     if not others:
         return None
     peak = int(np.argmax(pictures["map"]))
     name = max(others, key=lambda key: _prominence(others[key], peak))
     mean = max(float(others[name].mean()), np.finfo(np.float32).tiny)
-    return Extra(f"{_words(name)}, clearest at the peak", others[name] / mean)
+    return Extra(name.replace("_", " ") + ", clearest at the peak", others[name] / mean)
 
 
 def _prominence(picture: np.ndarray, peak: int) -> float:
@@ -91,7 +84,7 @@ def detection_figure(detection: Detection) -> Figure:
     panels[0].set_title("input")
     _draw_extra(panels[1], extra_bar, detection.extra, frame)
     shown = detection.scale(detection.anomaly_map)
-    smooth = {"interpolation": "bilinear", "extent": frame}
+    smooth: dict[str, Any] = {"interpolation": "bilinear", "extent": frame}
     picture = panels[2].imshow(shown, MAP_COLOURS, vmin=MAP_LIMITS[0], vmax=MAP_LIMITS[1], **smooth)
     panels[2].set_title("anomaly map")
     panels[3].imshow(detection.photo, extent=frame)
@@ -120,17 +113,17 @@ def _layout(proportion: float) -> tuple[Figure, list[Axes], Axes, Axes]:
         height = width / proportion
         figure = Figure((width, 4 * (height + 0.35) + 1.3), layout="constrained")
         grid = figure.add_gridspec(5, 2, height_ratios=[height] * 4 + [bar])
-        places, bars = [grid[row, :] for row in range(4)], (grid[4, 0], grid[4, 1])
+        places = [*(grid[row, :] for row in range(4)), grid[4, 0], grid[4, 1]]
     else:
         height = min(PANEL_WIDTH / proportion, LARGEST_HEIGHT)
         width = max(height * proportion, NARROWEST)
         figure = Figure((4 * (width + 0.1), height + 1.6), layout="constrained")
         grid = figure.add_gridspec(2, 4, height_ratios=[height, bar])
-        places, bars = [grid[0, column] for column in range(4)], (grid[1, 1], grid[1, 2:])
-    panels, bars = [figure.add_subplot(place) for place in places], [figure.add_subplot(place) for place in bars]
-    for axis in (*panels, *bars):
+        places = [*(grid[0, column] for column in range(4)), grid[1, 1], grid[1, 2:]]
+    *panels, extra_bar, map_bar = axes = [figure.add_subplot(place) for place in places]
+    for axis in axes:
         axis.set_axis_off()
-    return figure, panels, *bars
+    return figure, panels, extra_bar, map_bar
 
 
 def _draw_extra(panel: Axes, bar: Axes, extra: Extra | None, frame: tuple[float, float, float, float]) -> None:
@@ -173,15 +166,10 @@ def _words_around(figure: Figure, detection: Detection) -> None:
     decision = decide(detection.score, detection.threshold)
     plain = f" ({PLAIN_WORDS[decision]})" if decision else ""
     words = f"{_shortened(detection.name)}: score {decision_words(detection.score, detection.threshold)}{plain}"
-    style = {"color": DECISION_COLOURS[decision], "fontsize": 11, "fontweight": "bold"}
-    figure.suptitle(words, parse_math=False, **style)
+    figure.suptitle(words, parse_math=False, color=DECISION_COLOURS[decision], fontsize=11, fontweight="bold")
     figure.supxlabel(detection.caption, fontsize=8, color="0.3", parse_math=False)
 
 
 def _shortened(name: str) -> str:
     name = printable(name)
     return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

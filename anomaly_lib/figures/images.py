@@ -1,4 +1,4 @@
-"""Figures of data, training and results. Each function returns a matplotlib Figure and saves nothing."""
+"""Figures of images with outlines and maps. Each function returns a matplotlib Figure and saves nothing."""
 
 import textwrap
 from collections.abc import Sequence
@@ -8,12 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomaly_lib.reporting.style import (
-    ANOMALOUS_COLOUR,
+from anomaly_lib.figures.style import (
     CONTOUR_COLOUR,
     MAP_COLOURS,
     MAP_LIMITS,
-    NORMAL_COLOUR,
     displayable,
     map_scale,
 )
@@ -61,61 +59,20 @@ def area_histogram(areas: dict[str, Sequence[float]]) -> Figure:
     """Defect areas, as shares of the image, by defect type: {type: areas}."""
     figure, axis = plt.subplots(figsize=(7, 3))
     every = np.concatenate([np.asarray(values) for values in areas.values()])
-    bins = np.geomspace(every.min() * 0.9, every.max() * 1.1, 15) * 100
-    colours = plt.get_cmap("cividis")(np.linspace(0, 0.95, len(areas)))
-    axis.hist(
-        [np.asarray(v) * 100 for v in areas.values()],
-        bins=bins,
-        stacked=True,
-        color=colours,
-        label=list(areas),
-    )
-    axis.set(
-        xscale="log",
-        xlabel="defect area, % of the image",
-        ylabel="test images",
-        title="How large are the defects?",
-    )
+    bins = (np.geomspace(every.min() * 0.9, every.max() * 1.1, 15) * 100).tolist()
+    colours = [tuple(colour) for colour in plt.get_cmap("cividis")(np.linspace(0, 0.95, len(areas))).tolist()]
+    shares = [np.asarray(values) * 100 for values in areas.values()]
+    axis.hist(shares, bins=bins, stacked=True, color=colours, label=list(areas))
+    axis.set(xscale="log", xlabel="defect area, % of the image", ylabel="test images")
+    axis.set_title("How large are the defects?")
     axis.legend(title="defect type")
-    return figure
-
-
-def score_histogram(scores: np.ndarray, labels: np.ndarray, threshold: float | None, title: str) -> Figure:
-    """Image scores of normal and anomalous test images, and the threshold from normal images, where there is one."""
-    figure, axis = plt.subplots(figsize=(7, 3))
-    draw_scores(axis, scores, labels, threshold, "threshold (from normal images)")
-    axis.set(ylabel="test images", title=title)
-    axis.legend()
-    return figure
-
-
-def draw_scores(
-    axis: Axes, scores: np.ndarray, labels: np.ndarray, threshold: float | None, threshold_name: str
-) -> None:
-    """Histograms of the scores (N,) of both classes of labels (N,), and a line at the threshold, where there is one."""
-    bins = np.linspace(scores.min(), scores.max(), 25) if scores.min() < scores.max() else 1
-    groups = ((0, "normal", NORMAL_COLOUR, ""), (1, "anomalous", ANOMALOUS_COLOUR, "//"))
-    for label, name, colour, hatch in groups:
-        axis.hist(scores[labels == label], bins=bins, color=colour, alpha=0.65, hatch=hatch, label=name)
-    if threshold is not None:
-        axis.axvline(threshold, color="black", linestyle="--", label=threshold_name)
-    axis.set(xlabel="image score")
-
-
-def held_out_scores(scores: np.ndarray, thresholds: dict) -> Figure:
-    """Image scores (N,) of held-out normals, a dot each, and the threshold that they gave."""
-    figure, axis = plt.subplots(figsize=(7, 1.7))
-    axis.plot(np.sort(scores), np.linspace(0, 1, len(scores)), "o", color=NORMAL_COLOUR, alpha=0.7)
-    axis.axvline(thresholds["image"], color="black", linestyle="--", label="threshold")
-    axis.set(xlabel="image score", yticks=[], title=f"{len(scores)} held-out normal images, in ascending order")
-    axis.legend()
     return figure
 
 
 def map_rows(
     images: np.ndarray, maps: np.ndarray, masks: np.ndarray | None, titles: Sequence[str], thresholds: dict
 ) -> Figure:
-    """One row an image: input with the true outline, anomaly map on the fixed scale, input with the found outline.
+    """One row per image: input with the true outline, anomaly map on the fixed scale, input with the found outline.
 
     Without a pixel threshold nothing is outlined as found, and the scale is the range of these maps.
     """

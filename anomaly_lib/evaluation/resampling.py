@@ -1,18 +1,39 @@
 """Metrics of images that count more than once: what a bootstrap needs for thousands of resamples.
 
-Scores are first reduced to groups, from the highest to the lowest: exact groups of ties for image scores, bins for
-the millions of pixels. A resample is a row of weights, one for each image, and all of its metrics follow from
-weights @ counts. Arrays: B resamples, N images, K groups.
+A resample is a row of weights, one per image: how often it was drawn. Scores are first reduced to groups, from the
+highest to the lowest: exact groups of ties for image scores, bins for the millions of pixels. All metrics of a resample
+follow from weights @ counts. Arrays: B resamples, N images, K groups.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import sides
-from anomaly_lib.evaluation.overlap import label_regions
-from anomaly_lib.evaluation.ranking import rank
+from anomaly_lib.evaluation.curves import label_regions, sides
+from anomaly_lib.evaluation.metrics import rank
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS
+
+_BLOCK = 2**18  # numbers in one block of resamples: 2 MB per array
+
+
+def resampled(labels: np.ndarray, seed: int, resamples: int, columns: int, purpose: str) -> Iterator[np.ndarray]:
+    """Blocks of weights (B, N): images drawn with replacement, the classes of ``labels`` (N,) bool apart.
+
+    B is such that B x ``columns`` numbers stay small; ``purpose`` names the generator.
+    """
+    from anomaly_lib.base.reproducibility import derived_seed
+
+    rng = np.random.default_rng(derived_seed(seed, purpose))
+    block = max(1, _BLOCK // max(columns, labels.size))
+    for start in range(0, resamples, block):
+        weights = np.empty((min(block, resamples - start), labels.size))
+        for side in (labels, ~labels):
+            if count := int(np.count_nonzero(side)):
+                weights[:, side] = rng.multinomial(count, np.full(count, 1 / count), size=len(weights))
+        yield weights
+
 
 # normal, anomalous (B, K): the weight of each class in each group.
 
@@ -28,6 +49,14 @@ def summed(weights: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> np.nda
     """Weights (B, N) of the images summed in tie groups (B, K)."""
     order, first = groups
     return np.add.reduceat(weights[:, order], first, axis=1)
+
+
+def image_metrics(
+    weights: np.ndarray, labels: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The image metrics (B,) of each resample: weights (B, N), labels (N,) bool, the scores' ``tie_groups``."""
+    normal, anomalous = (summed(weights * side, groups) for side in (~labels, labels))
+    return {"image_auroc": auroc(normal, anomalous), "image_ap": average_precision(normal, anomalous)}
 
 
 def auroc(normal: np.ndarray, anomalous: np.ndarray) -> np.ndarray:
@@ -66,8 +95,8 @@ def _ratio(above: np.ndarray, below: np.ndarray, empty: float = np.nan) -> np.nd
 def histograms_of(maps: np.ndarray, masks: np.ndarray, bins: int, region: np.ndarray | None = None) -> np.ndarray:
     """(3, N, K) pixels of each image in bins from the highest to the lowest, K <= `bins` + 1.
 
-    First the normal pixels, then the defect pixels, then the defect pixels with weight 1 / (area of the region).
-    `region` (N, H, W) bool: pixels outside of it do not count.
+    First the normal pixels, then the defect pixels, then the defect pixels with weight 1 / (area of the defect region);
+    of those inside the region of interest (N, H, W) where there is one.
     """
     normal, defect = sides(masks, region)
     number, areas = label_regions(masks, region)
@@ -89,7 +118,7 @@ def _edges(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, bins: int
 
     Any edges are valid, they only decide the resolution. So a 17th of the normal pixels is enough to place theirs
     (a prime: it meets every column of the picture). A quarter of the bins divide the defect pixels evenly, a
-    quarter the regions evenly (the small ones too), half the normal pixels, as the cube of the rank.
+    quarter the defect regions evenly (the small ones too), half the normal pixels, as the cube of the rank.
     """
     cumulated = np.cumsum(weight[np.argsort(defect)])
     defect = np.sort(defect)
@@ -106,7 +135,7 @@ def _edges(normal: np.ndarray, defect: np.ndarray, weight: np.ndarray, bins: int
 
 
 def pixel_metrics(weights: np.ndarray, histograms: np.ndarray) -> dict[str, np.ndarray]:
-    """The pixel and region metrics (B,) of each resample: weights (B, N), histograms (3, N, K)."""
+    """The metrics of pixels and defect regions (B,) of each resample: weights (B, N), histograms (3, N, K)."""
     normal, defect, overlap = (weights @ histogram for histogram in histograms)
     metrics = {"pixel_auroc": auroc(normal, defect), "pixel_ap": average_precision(normal, defect)}
     return metrics | {key: aupro(normal, overlap, limit) for key, limit in AUPRO_LIMITS.items()}

@@ -1,4 +1,4 @@
-"""Pictures of DMAD's deformation: arrows, and the way from an image to its prototype and back.
+"""Pictures of DMAD's deformation.
 
 Flows are (N, 2, S, S) displacements in pixels, x first, as ``Method.flows`` of DMAD gives them: a picture sampled at
 each place plus its displacement is the other one.
@@ -6,22 +6,18 @@ each place plus its displacement is the other one.
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from anomaly_lib.methods.dmad.warp import sample
-from anomaly_lib.reporting.style import CONTOUR_COLOUR, displayable
+from anomaly_lib.figures.style import CONTOUR_COLOUR, displayable
 
 ARROWS = 20
 """Arrows along a side."""
-TITLE_HEIGHT = 20
 
 
 def quiver_figure(images: Tensor, pictures: dict[str, Tensor], flows: dict[str, Tensor]) -> Figure:
-    """One row an image: the image with its forward flow, the prototype with its backward flow, warped back, difference.
+    """One row per image: image with forward flow, prototype with backward flow, warped back, difference.
 
     images (N, 3, S, S) in [0, 1]; pictures ``warped`` and ``restored`` from DMAD's ``explain``, flows ``forward`` and
     ``backward`` from its ``flows``. Arrows show from where a place takes its value, five times as long as it is; the
@@ -48,25 +44,6 @@ def quiver_figure(images: Tensor, pictures: dict[str, Tensor], flows: dict[str, 
     return figure
 
 
-def warp_frames(image: Tensor, flows: dict[str, Tensor], index: int = 0, steps: int = 8) -> list[Image.Image]:
-    """Frames from an image (3, S, S) to its prototype, and from there back; ``index`` is its place in the flows.
-
-    Each way has ``steps`` equal parts; the way back starts from the prototype, so that the last frame shows what the
-    two flows together leave of the image. ``reporting.demo.save_gif`` writes them.
-    """
-    forward, backward = (flows[name][index : index + 1] for name in ("forward", "backward"))
-    warped = partly_warped(image[None], forward, 1.0)
-    shares = torch.linspace(0, 1, steps + 1).tolist()
-    frames = [_frame(partly_warped(image[None], forward, share)[0], "to the prototype", share) for share in shares]
-    back = [_frame(partly_warped(warped, backward, share)[0], "back to the image", share) for share in shares[1:]]
-    return frames + back
-
-
-def partly_warped(pictures: Tensor, flow: Tensor, share: float) -> Tensor:
-    """(N, C, S, S) pictures pulled along a ``share`` of the flow (N, 2, S, S) in pixels."""
-    return sample(pictures, flow * (share * 2 / (flow.shape[-1] - 1)))
-
-
 def _arrows(axis: Axes, flow: Tensor) -> None:
     step = max(1, flow.shape[-1] // ARROWS)
     places = np.arange(step // 2, flow.shape[-1], step)
@@ -74,12 +51,3 @@ def _arrows(axis: Axes, flow: Tensor) -> None:
     axis.quiver(
         *np.meshgrid(places, places), x, y, angles="xy", scale_units="xy", scale=0.2, color=CONTOUR_COLOUR, width=0.006
     )
-
-
-def _frame(picture: Tensor, words: str, share: float) -> Image.Image:
-    pixels = (displayable(picture) * 255).round().astype(np.uint8)
-    canvas = Image.new("RGB", (pixels.shape[1], pixels.shape[0] + TITLE_HEIGHT), "white")
-    canvas.paste(Image.fromarray(pixels), (0, TITLE_HEIGHT))
-    draw = ImageDraw.Draw(canvas)
-    draw.text((4, 2), f"{words}: {share:.0%}", fill="black", font=ImageFont.load_default(13))
-    return canvas

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
-from anomaly_lib.reporting.style import save_figure
+from anomaly_lib.figures.style import save_figure
 
 KINDS = {".png": "image/png", ".gif": "image/gif"}
 
