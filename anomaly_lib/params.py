@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator, model_validator
 
-from anomaly_lib.base.errors import InputError
-from anomaly_lib.registry import nearest, params_class
+from anomaly_lib.base.errors import InputError, nearest
+from anomaly_lib.registry import params_class
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 

@@ -4,10 +4,9 @@ A method is a package under ``anomaly_lib/methods`` with two modules: ``params``
 ``method`` (its ``Method``). One line here makes it known to params, pipeline, notebooks and commands.
 """
 
-import difflib
 from importlib import import_module
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 
 METHODS = {
     "draem": "anomaly_lib.methods.draem",
@@ -29,12 +28,6 @@ def method_class(name: str) -> type:
 def shown_name(name: str) -> str:
     """A method's name as people write it, DRAEM for draem; any other text stays as it is."""
     return name.upper() if name in METHODS else name
-
-
-def nearest(name: str, valid) -> str:
-    """``" (did you mean 'x'?)"`` with the nearest valid name, or the list of valid names."""
-    close = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(sorted(valid))}"
 
 
 def _package(name: str) -> str:

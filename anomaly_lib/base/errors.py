@@ -1,7 +1,8 @@
 """The one exception that means "the input is at fault, not the program", and what a command does with it."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class InputError(Exception):
@@ -9,6 +10,13 @@ class InputError(Exception):
 
     Commands print it on stderr without a traceback and exit with code 2.
     """
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """``did you mean 'x'?`` with the nearest valid name, or the list of valid names."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(names)}"
 
 
 def exit_code(command: Callable[[], int | None], stopped: str = "stopped") -> int:

@@ -18,8 +18,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from anomaly_lib.base.errors import InputError
-from anomaly_lib.registry import nearest
+from anomaly_lib.base.errors import InputError, nearest
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between poolings

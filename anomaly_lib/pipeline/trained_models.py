@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.methods.checkpoints import RECORD
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.registry import nearest, params_class
+from anomaly_lib.registry import params_class
 from anomaly_lib.reporting.results import run_key
 
 STAGE = "calibrate"

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.methods.base import Method
 from anomaly_lib.methods.official.dfr import export_dfr, import_dfr, load_dfr
 from anomaly_lib.methods.official.dmad import export_dmad, import_dmad, load_dmad
 from anomaly_lib.methods.official.draem import export_draem, import_draem, load_draem
-from anomaly_lib.registry import nearest
 
 __all__ = ["exporter", "importer", "load_dfr", "load_dmad", "load_draem"]
 
