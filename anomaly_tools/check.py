@@ -1,6 +1,5 @@
 """Is this environment complete? One line a check, each failure with its remedy."""
 
-import argparse
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ class Note(str):
     """What a check found worth saying although nothing is wrong."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run() -> int:
     """The command ``python -m anomaly_lib check``; its exit code."""
     return 0 if run_checks() else 1
 

@@ -6,7 +6,6 @@ starts as soon as the stages that it depends on are done. When one fails, what d
 rest goes on.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -25,14 +24,14 @@ WIDTH = 150
 CLEAR = "\r" + " " * WIDTH + "\r"
 
 
-def run(options: argparse.Namespace) -> int:
+def run(profile: str | None, jobs: int | None, workers: int | None, scheduler: str | None) -> int:
     """The command ``python -m anomaly_lib fanout``; its exit code."""
-    params_file = Path(pipeline_file(options.profile)).with_name("params.yaml")
+    params_file = Path(pipeline_file(profile)).with_name("params.yaml")
     if params_file.is_file():  # fanout runs any DVC pipeline, ours or not
         require_data(load_params(params_file))
-    if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
+    if sum(value is not None for value in (jobs, workers, scheduler)) > 1:
         raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
-    return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0
+    return 1 if fanout(profile, jobs, workers, scheduler) else 0
 
 
 def drop_torn_lock(file: Path) -> None:
