@@ -43,7 +43,7 @@ def _run(arguments: list[str]) -> int | None:
     except typer.Exit as done:  # --help
         return done.exit_code
     except TyperException as error:
-        where = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
+        where = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
         message = " ".join(error.format_message().split()).rstrip(".")
         raise InputError(f"{message}; see '{where} --help'") from None
 

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError, nearest
+from anomaly_lib.base.errors import InputError, disk_error, nearest
 from anomaly_lib.data.images import printable
 from anomaly_lib.ingest.guard import OWN, guard_store
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
@@ -67,8 +67,7 @@ def ingest(request: Request, output: Path | None = None, progress: bool = True) 
     try:
         return _ingest(request, (output or Path(LAYOUTS[request.layout].output)).absolute(), progress)
     except OSError as error:  # a name too long, a folder that may not be read, a disk that fails
-        place = printable(str(error.filename or request.layout))
-        raise InputError(f"{place}: {error.strerror or error}; cure that and run the command again") from error
+        raise disk_error(error) from error
 
 
 def _ingest(request: Request, output: Path, progress: bool) -> Outcome:
@@ -103,7 +102,7 @@ def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
         raise InputError("--masks needs --bad: masks say where the defects of bad photos are")
     if not photos and any((request.good, request.bad, request.masks, request.name)):
         raise InputError(f"--good, --bad, --masks and --name are for 'data ingest folder', not for {request.layout}")
-    if photos and (reason := why_name_is_refused(request.name)):
+    if request.name is not None and (reason := why_name_is_refused(request.name)):
         remedy = "name the category by letters, digits, '.', '_' and '-', not a path"
         raise InputError(printable(f"--name {request.name}: {reason}; {remedy}"))
     sources = request.folders() or ((layout.default_source(),) if layout.default_source else ())
