@@ -6,7 +6,6 @@ starts as soon as the stages that it depends on are done. When one fails, what d
 rest goes on.
 """
 
-import json
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ from anomaly_lib.nbrun import FAILED, last_progress
 from anomaly_lib.params import load_params, project_root
 from anomaly_tools.cluster.pool import Pool, open_pool
 from anomaly_tools.cluster.worker import log_file
+from anomaly_tools.dvc_cache import heal
 
 WIDTH = 150
 CLEAR = "\r" + " " * WIDTH + "\r"
@@ -32,20 +32,6 @@ def run(profile: str | None, jobs: int | None, workers: int | None, scheduler: s
     if sum(value is not None for value in (jobs, workers, scheduler)) > 1:
         raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
     return 1 if fanout(profile, jobs, workers, scheduler) else 0
-
-
-def drop_torn_lock(file: Path) -> None:
-    """Remove DVC's list of files in use when a kill has left it half-written: DVC would refuse to start for ever.
-
-    A list that can be read stays, with the claims in it; DVC drops those of processes that are gone.
-    """
-    try:
-        json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except ValueError:
-        print(f"{file}: torn by a kill, removed", file=sys.stderr)
-        file.unlink()
 
 
 @dataclass
@@ -88,7 +74,7 @@ def fanout(
     """
     root = project_root()
     os.chdir(root)
-    drop_torn_lock(Path(".dvc/tmp/rwlock"))
+    heal(root)
     pipeline = pipeline_file(profile)
     graph = stale_stages(pipeline)
     board = Board(waiting=set(graph))
