@@ -150,8 +150,8 @@ def detect(
     folder, threads = _model_folder(model, method=method, category=category, seed=seed, profile=profile)
     from anomaly_lib.base.reproducibility import make_deterministic
     from anomaly_lib.detect import run
+    from anomaly_lib.figures.style import use_style
     from anomaly_lib.methods.checkpoints import load_model
-    from anomaly_lib.reporting.style import use_style
 
     tiling = _tiling(tile, overlap)
     make_deterministic(threads)
@@ -177,7 +177,7 @@ def _model_folder(model: Path | None, **pipeline: Any) -> tuple[Path, int]:
 
     params = load_profile(pipeline["profile"])
     numerics.choose(params.numerics)
-    from anomaly_lib.pipeline.trained_models import find_model
+    from anomaly_lib.pipeline.runs import find_model
 
     return find_model(params, method, category, pipeline["seed"]), params.threads
 
@@ -205,10 +205,10 @@ def import_official(
 ) -> None:
     """Convert a checkpoint of a paper's authors."""
     from anomaly_lib.base.reproducibility import make_deterministic
-    from anomaly_lib.methods.official import models
+    from anomaly_lib.methods import official
 
     make_deterministic(threads=1)
-    model = models.import_official(method, files, output, category, data, weights, image_size)
+    model = official.import_official(method, files, output, category, data, weights, image_size)
     threshold = model.thresholds["image"]
     found = "no thresholds" if threshold is None else f"image threshold {threshold:.4g}, {model.thresholds['source']}"
     print(f"wrote {output}: {model.method.title}, {model.category}, {found}")
@@ -220,7 +220,7 @@ def export_official(
     output: Annotated[Path, Option(help="folder for the files")],
 ) -> None:
     """Convert a model for the authors' own code."""
-    from anomaly_lib.methods.official import models
+    from anomaly_lib.methods import official
 
-    for file in models.export_official(model, output):
+    for file in official.export_official(model, output):
         print(f"wrote {file}")

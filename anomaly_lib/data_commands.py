@@ -97,7 +97,7 @@ def align(
     Every photo is turned and shifted onto the reference. One that does not come to resemble it clearly more is copied
     as it is. What was done to each stands in alignment.json, and where a photo has real pixels in valid/.
     """
-    from anomaly_lib.alignment.folder import align_category
+    from anomaly_lib.alignment import align_category
 
     summary = align_category(source, target, reference, max_gigabytes=max_gigabytes)
     print(f"wrote {target}: {summary}")
@@ -113,7 +113,7 @@ def move(
     max_gigabytes: MaxGigabytes = None,
 ) -> None:
     """Copy a category with photos turned and shifted at random."""
-    from anomaly_lib.alignment.moved import move_category
+    from anomaly_lib.alignment import move_category
 
     count = move_category(source, target, seed, degrees=degrees, shift=shift, max_gigabytes=max_gigabytes)
     print(f"wrote {target}: {count} images moved, seed {seed}")

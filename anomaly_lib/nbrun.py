@@ -6,36 +6,27 @@ Exit code 0: done. 1: a cell failed; the notebook up to that cell is kept under 
 """
 
 import argparse
+import ast
 import os
 import re
+import signal
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import psutil
 import yaml
 
 from anomaly_lib.base import numerics
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import PROGRESS_FILE
 from anomaly_lib.params import load_params
+from anomaly_lib.pipeline.warm import ENVIRONMENT
 
-# Forced, not defaulted: a variable in the caller's shell must not change the bytes.
-ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",
-    "SOURCE_DATE_EPOCH": "0",
-    "TQDM_DISABLE": "1",
-    "OMP_NUM_THREADS": "1",  # BLAS stays on one thread; torch takes its number from params
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-}
 VOLATILE = (
     # <object at 0x7f...>; not inside a word, as the base64 of an embedded picture has such pieces, too
     (re.compile(r"(?<![\w+/])0x[0-9a-f]{6,16}\b"), "0x0"),
@@ -43,32 +34,69 @@ VOLATILE = (
     (re.compile(r"(?<!\S)\S*/ipykernel_\d+/\d+\.py"), "<cell>"),
 )
 FAILED = Path("build/failed")
+KERNEL_SECONDS = 600
+"""How long a kernel may take to start; a loaded machine needs minutes."""
 
 
-def run_notebook(source: Path, output: Path, parameters: dict) -> None:
+def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None:
     """Execute ``source`` with ``parameters`` in the working directory and write the result to ``output``.
 
     Its kernel computes as the params file says, if one is among the parameters, else in portable numerics. Raises
-    InputError when the notebook or that file does not exist, or the notebook stopped at an InputError, and
-    papermill's PapermillExecutionError when a cell failed otherwise.
+    InputError when the notebook or that file does not exist, a parameter is unknown or of another type than its
+    default, ``output`` cannot be written, or the notebook stopped at an InputError; and papermill's
+    PapermillExecutionError when a cell failed otherwise.
     """
     from papermill.exceptions import PapermillExecutionError
 
-    if not source.is_file():
-        raise InputError(f"{source}: no such notebook")
+    parameters = typed_parameters(source, parameters)
+    if output.exists() and not output.is_file():
+        raise InputError(f"{output}: is there and no regular file; name another output")
     os.environ.update(ENVIRONMENT)
     numerics.choose(load_params(parameters["params_file"]).numerics if "params_file" in parameters else "portable")
     FAILED.mkdir(parents=True, exist_ok=True)
     draft = FAILED / output.name
     try:
-        with _shown_progress(draft.with_suffix(".progress")):
-            notebook = _execute(source, draft, parameters)
+        notebook = _execute(source, draft, parameters)
     except PapermillExecutionError as error:
         if error.ename == InputError.__name__:
             raise InputError(error.evalue) from None
         raise
+    except Stopped:
+        draft.unlink(missing_ok=True)
+        raise
     _write(canonical_outputs(notebook, Path.cwd()), output)
     draft.unlink()
+
+
+def typed_parameters(source: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with the types of their defaults in the notebook's cell tagged ``parameters``.
+
+    A text given for a text stays as it is: a category may be called ``01`` or ``no``. Raises InputError for a file
+    that is no notebook, an unknown name, and a value of another type.
+    """
+    from anomaly_lib.pipeline.nbstrip import read_notebook
+
+    cells = read_notebook(source).cells
+    text = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    assigned = [node for node in ast.parse(text).body if isinstance(node, ast.Assign)]
+    defaults = {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assigned}
+    for name in given:
+        if name not in defaults:
+            raise InputError(f"{source}: has no parameter '{name}': {nearest(name, defaults)}")
+    return {name: _typed(name, value, defaults[name]) for name, value in given.items()}
+
+
+def _typed(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, str) or not isinstance(value, str):
+        return value
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        read = value
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    if default is not None and (not isinstance(read, kinds) or isinstance(read, bool) != isinstance(default, bool)):
+        raise InputError(f"{name}={value}: not {type(default).__name__} like the default, {default}")
+    return read
 
 
 def canonical_outputs(notebook, root: Path):
@@ -107,13 +135,19 @@ def _scrub(text: str, root: Path) -> str:
     return text.replace(str(root), ".").replace(sys.prefix, "<environment>")
 
 
-def _execute(source: Path, draft: Path, parameters: dict):
+def _execute(source: Path, draft: Path, parameters: dict[str, Any]):
+    """Run it in a thread, so that this one can show its progress and be stopped by a signal."""
     import papermill
     from traitlets.config import Config
 
-    # Sockets in a folder of this run's own: side by side, notebooks can race for a port, or for a socket's name.
-    with tempfile.TemporaryDirectory(prefix="nbrun-") as sockets:
-        return papermill.execute_notebook(
+    from anomaly_lib.pipeline.kernels import Kernels, socket_folder
+
+    progress = draft.with_suffix(".progress")
+    progress.write_text("")
+    os.environ[PROGRESS_FILE] = str(progress.resolve())
+    with socket_folder() as sockets, ThreadPoolExecutor(1) as pool:
+        work = pool.submit(
+            papermill.execute_notebook,
             str(source),
             str(draft),
             parameters,
@@ -122,8 +156,32 @@ def _execute(source: Path, draft: Path, parameters: dict):
             record_timing=False,
             coalesce_streams=True,
             kernel_name="python3",
-            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+            kernel_manager_class=Kernels,
+            start_timeout=KERNEL_SECONDS,
+            config=Config({"Kernels": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
         )
+        try:
+            _show_progress(progress, work)
+            return work.result()
+        finally:  # after a signal the kernel still runs, and the thread waits for it
+            for process in psutil.Process().children(recursive=True) if not work.done() else ():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            progress.unlink(missing_ok=True)
+
+
+def _show_progress(file: Path, work: Future) -> None:
+    """Until the work is done, show on stderr what the notebook's progress bars write to ``file``."""
+    # a terminal gets every change, a log one line in half a minute
+    pause, end = (0.3, "\r") if sys.stderr.isatty() else (30, "\n")
+    shown = ""
+    while not wait([work], pause).done:
+        newest = last_progress(file)
+        if newest and newest != shown:
+            shown = newest
+            print(newest.ljust(100), end=end, file=sys.stderr, flush=True)
+    if shown and end == "\r":
+        print(" " * 100, end=end, file=sys.stderr, flush=True)
 
 
 def _write(notebook, output: Path) -> None:
@@ -131,35 +189,6 @@ def _write(notebook, output: Path) -> None:
 
     with replacing(output) as temporary:
         nbformat.write(notebook, temporary)
-
-
-@contextmanager
-def _shown_progress(file: Path) -> Iterator[None]:
-    """While the notebook runs, show what its progress bars write to ``file`` on this process's stderr."""
-    file.write_text("")
-    os.environ[PROGRESS_FILE] = str(file.resolve())
-    done = threading.Event()
-    follower = threading.Thread(target=_follow, args=(file, done), daemon=True)
-    follower.start()
-    try:
-        yield
-    finally:
-        done.set()
-        follower.join()
-        file.unlink(missing_ok=True)
-
-
-def _follow(file: Path, done: threading.Event) -> None:
-    # a terminal gets every change, a log one line in half a minute
-    pause, end = (0.3, "\r") if sys.stderr.isatty() else (30, "\n")
-    shown = ""
-    while not done.wait(pause):
-        newest = last_progress(file)
-        if newest and newest != shown:
-            shown = newest
-            print(newest.ljust(100), end=end, file=sys.stderr, flush=True)
-    if shown and end == "\r":
-        print(" " * 100, end=end, file=sys.stderr, flush=True)
 
 
 def last_progress(file: Path) -> str:
@@ -172,14 +201,22 @@ def last_progress(file: Path) -> str:
     return states[-1] if states else ""
 
 
-def _parameters(pairs: list[str]) -> dict:
-    """``["seed=0", "method=dfr"]`` -> ``{"seed": 0, "method": "dfr"}``; values are YAML."""
+class Stopped(BaseException):
+    """A signal asked this process to end."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped(number)
+
+
+def _parameters(pairs: list[str]) -> dict[str, str]:
+    """``["seed=0", "method=dfr"]`` -> ``{"seed": "0", "method": "dfr"}``."""
     parameters = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (equals and key.isidentifier()):
             raise InputError(f"'{pair}': a parameter is written key=value")
-        parameters[key] = yaml.safe_load(value)
+        parameters[key] = value
     return parameters
 
 
@@ -195,9 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except Stopped as signal_number:
         print(f"{options.notebook}: stopped", file=sys.stderr)
-        return 130
+        return 128 + signal_number.args[0]
     except Exception as error:
         print(error, file=sys.stderr)
         print(f"error: {options.notebook} failed; see {FAILED / options.output.name}", file=sys.stderr)
@@ -207,4 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), _stop)
     sys.exit(main())

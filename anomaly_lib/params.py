@@ -10,12 +10,38 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from anomaly_lib.base.errors import InputError, nearest
-from anomaly_lib.registry import params_class
+from anomaly_lib.base.names import why_name_is_refused
+from anomaly_lib.registry import baselines_last, params_class
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _harmless_name(name: str) -> str:
+    if reason := why_name_is_refused(name):
+        raise ValueError(f"'{name}' {reason}; a name becomes a folder, a word of a command line and a cell of a table")
+    return name
+
+
+def _harmless_path(path: str) -> str:
+    if not path.isprintable() or set(path) & set("'\"$`\\") or path.startswith("-"):
+        raise ValueError(f"{path!r} cannot stand in a command line; name a folder without quotes, $ and backslash")
+    return path
+
+
+Name = Annotated[str, AfterValidator(_harmless_name)]
+Place = Annotated[str, AfterValidator(_harmless_path)]
 
 
 class Frozen(BaseModel):
@@ -76,7 +102,7 @@ class Thresholds(Frozen):
     sigmas: Annotated[float, Field(gt=0, le=20)] = 3.0
     """For the rule sigma (MVTec AD 2's usual rule: 3)."""
     cross_fit: Annotated[int, Field(ge=2, le=20)] | None = None
-    """Train so many further models, each without one fold, so that all normals give a threshold; null for not."""
+    """Train so many further models, each without one fold, so that all normals give a threshold; null disables it."""
     image_false_positive_rate: Share = 0.05
     """Share of normal images that may be called anomalous."""
     pixel_false_positive_rate: Share = 0.005
@@ -91,7 +117,7 @@ class SynthesisRecipe(Frozen):
     rotation_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
     """Share of the normal images that are turned first; 0 for oriented parts (paper: all)."""
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 90.0
-    """They are turned by up to so much, both ways (paper: 45)."""
+    """They are turned by up to this angle, both ways (paper: 45)."""
     shape: Literal["perlin", "rectangles"] = "perlin"
     """What the mask is cut from (paper, table 3: rectangles are worse)."""
     threshold: Annotated[float, Field(gt=-1, lt=1)] | None = 0.5
@@ -101,7 +127,7 @@ class SynthesisRecipe(Frozen):
     texture_operations: Literal["ten", "seven", "none"] = "ten"
     """Three distinct ones change each texture, of the authors' ten or the paper's seven."""
     opacity: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)] = [0.2, 1.0]
-    """Range of the texture's opacity inside the mask, 1 - beta (paper: 0.1 to 1; 1 to 1 turns beta off)."""
+    """Range of the texture's opacity inside the mask, beta in eq. (4) (paper: 0.1 to 1; 1 to 1 turns it off)."""
     cutout_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the anomalous samples that get a plain white or grey rectangle instead."""
 
@@ -164,7 +190,7 @@ class Contamination(Frozen):
 
     methods: list[str] = []
     """Methods to train on contaminated sets; each must have a section under methods."""
-    categories: list[str] = []
+    categories: list[Name] = []
     """Categories to do it on."""
     shares: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)] = [0.0, 0.05, 0.1]
     """Anomalous shares of the training images; three, because DVC hands them over one by one."""
@@ -173,21 +199,21 @@ class Contamination(Frozen):
 class Params(Frozen):
     """One profile: what is run, on which data, with which settings."""
 
-    profile: str
+    profile: Name
     """Name of the profile, as it stands in the report."""
     root: str
     """Path from the profile's folder to the project's root; DVC runs stages there."""
-    params_file: str
+    params_file: Place
     """Path of this file from the project's root."""
-    reports: str
+    reports: Place
     """Folder for everything the pipeline writes, from the project's root."""
-    data: str
+    data: Place
     """Folder whose sub-folders are categories in MVTec shape."""
     published_as: str | None = None
     """Name of this data set among the published results (MVTec AD, ...); null for data that nobody published on."""
-    textures: str
+    textures: Place
     """Folder of texture images, one sub-folder a class (the shape of DTD)."""
-    categories: Annotated[list[str], Field(min_length=1)]
+    categories: Annotated[list[Name], Field(min_length=1)]
     """Categories to run."""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     """Random seeds; each gives one training per method and category."""
@@ -203,7 +229,7 @@ class Params(Frozen):
     gif: Gif = Gif()
     contamination: Contamination = Contamination()
     methods: Annotated[dict[str, InstanceOf[MethodParams]], Field(min_length=1)]
-    """One section a method, of the method's own type."""
+    """One section per method, of the method's own type."""
 
     @field_validator("categories", "seeds")
     @classmethod
@@ -228,15 +254,27 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     """
     file = project_root() / path
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such params file; the profiles lie under profiles/") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    try:
-        return parse_params(raw)
+        if file.exists() and not file.is_file():
+            raise InputError("no regular file; restore it with git checkout")
+        return parse_params(yaml.load(file.read_text(encoding="utf-8"), _DistinctKeys))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such params file; the profiles lie under profiles/") from None
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not valid YAML in UTF-8: {' '.join(str(error).split())}") from None
+
+
+class _DistinctKeys(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                line = node.value[position][0].start_mark.line + 1
+                raise InputError(f"line {line}: key '{key}' for the second time; keep one of the two")
+        return super().construct_mapping(node, deep)
 
 
 def load_profile(name: str | None = None) -> Params:
@@ -251,14 +289,16 @@ def parse_params(raw: Any) -> Params:
     methods = raw.get("methods")
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
-    typed = {name: _method_params(name, section or {}, raw.get("textures")) for name, section in methods.items()}
+    typed = {name: _method_params(name, methods[name] or {}, raw.get("textures")) for name in baselines_last(methods)}
     return _validated(Params, raw | {"methods": typed}, [])
 
 
 def _method_params(name: str, section: Any, textures: Any) -> MethodParams:
     """A method's section; one that trains with textures takes the profile's folder, which is what DVC watches."""
     model, keys = params_class(name), ["methods", name]
-    if not isinstance(section, dict) or "textures" not in model.model_fields:
+    if not isinstance(section, dict):
+        raise InputError(f"methods.{name}: a mapping of settings is needed, not {section!r}")
+    if "textures" not in model.model_fields:
         return _validated(model, section, keys)
     if "textures" in section:
         raise InputError(f"methods.{name}.textures: set the profile's own 'textures' instead; all stages use that one")

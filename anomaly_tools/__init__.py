@@ -1,6 +1,6 @@
 """Tools around the library: sample renderer, fan-out, site, checks. Nothing but tests and commands imports them."""
 
-import anomaly_lib  # noqa: F401  before torch and NumPy: it chooses how the processor computes
+import anomaly_lib
 
 PACKAGES = ("anomaly_lib", "anomaly_course", "anomaly_tools")
 """The three packages, from the ground up: each imports only from those before it."""

@@ -23,7 +23,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.numerics import processor
 from anomaly_lib.params import Params, load_profile, project_root
 from anomaly_lib.registry import shown_name
-from anomaly_lib.reporting.results import METRICS
+from anomaly_lib.reporting.results import TITLES
 
 SPREAD_FROM = Path("reports/thorough/results.csv")
 SPREAD_NOTE = """\
@@ -298,7 +298,7 @@ def _counts(numbers: Sequence[Number]) -> str:
 
 def _table(numbers: Sequence[Number], sides: tuple[str, str]) -> list[str]:
     """A method's counts and its worst numbers, those that have tables of their own first."""
-    metrics = [metric.key for metric in METRICS]
+    metrics = list(TITLES)
     worst = [number for number in numbers if number.kind not in (EQUAL, ROUNDED)]
     worst.sort(key=lambda n: (-KINDS.index(n.kind), n.metric not in metrics, -abs(n.after - n.before)))
     rows = [("metric", "category", "seed", *sides, "difference", "spread", "")]

@@ -12,7 +12,7 @@ from anomaly_course.lessons.contents import contents
 from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.base.files import replacing
 from anomaly_lib.params import project_root
-from anomaly_lib.reporting.results import METRICS, read_csv, table
+from anomaly_lib.reporting.results import TITLES, read_csv, table
 
 PROFILE, REAL_PROFILE = "thorough", "elpv"
 SHOWN = ("image_auroc", "pixel_auroc", "pixel_f1", "aupro_030")
@@ -29,8 +29,7 @@ def results_block(root: Path) -> str:
         "deviation (worst seed), last checkpoint, nothing chosen on test labels. All tables, intervals, results by "
         f"type and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",
     ]
-    titles = {metric.key: metric.title for metric in METRICS}
-    parts += [f"**{titles[key]}**\n\n{table(rows, key)}" for key in SHOWN]
+    parts += [f"**{TITLES[key]}**\n\n{table(rows, key)}" for key in SHOWN]
     return "\n\n".join(parts)
 
 

@@ -17,11 +17,10 @@ from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.pipeline.trained_models import find_model
+from anomaly_lib.pipeline.runs import find_model, runs_of, work_folder
+from anomaly_lib.pipeline.times import latency, machine
 from anomaly_lib.registry import shown_name
-from anomaly_lib.reporting.results import run_key
 from anomaly_lib.reporting.tables import markdown_table
-from anomaly_lib.timing import latency, machine
 
 NOT_MEASURED = "not measured here"
 
@@ -79,8 +78,8 @@ def _row(params: Params, name: str, repeats: int) -> dict | None:
 
 def _training_seconds(params: Params, name: str) -> list[float]:
     """Seconds of each uninterrupted training of the profile that ran on this machine."""
-    work = project_root() / "build/work" / params.reports / "train"
-    files = [work / run_key(name, c, seed) / "times.json" for c in params.categories for seed in params.seeds]
+    runs = [run for run in runs_of(params) if run.method == name]
+    files = [work_folder(run.folder(Path(params.reports), "train")) / "times.json" for run in runs]
     records = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
     return [record["seconds"] for record in records if not record["resumed"]]
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.backbones import BACKBONES
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import Thresholds

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from anomaly_lib.reporting.display import image_element
+from anomaly_lib.figures.display import image_element
 from anomaly_tools.access.__main__ import findings
 from anomaly_tools.access.colours import check_code, check_style_sheet, constants, contrast
 from anomaly_tools.access.finding import KNOWN

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anomaly_lib.evaluation import aupro
-from anomaly_lib.evaluation.overlap import label_regions
+from anomaly_lib.evaluation.curves import label_regions
 
 
 def flood_regions(mask):

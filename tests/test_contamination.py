@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, load_category
+from anomaly_lib.figures.results import contamination_figure
 from anomaly_lib.methods.base import method_class
 from anomaly_lib.protocols.contamination import COLUMNS, contaminated_sets, contamination_rows
 from anomaly_lib.registry import params_class
-from anomaly_lib.reporting.contamination import contamination_figure
 
 SHARES = (0, 0.05, 0.1, 0.2)
 

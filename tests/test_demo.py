@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly_lib.reporting import demo
-from anomaly_lib.reporting.demo import DemoImage, frame, save_gif, save_strip
-from anomaly_lib.reporting.style import on_fixed_scale
+from anomaly_lib.figures import demo
+from anomaly_lib.figures.demo import DemoImage, frame, save_gif, save_strip
+from anomaly_lib.figures.style import on_fixed_scale
 
 
 def make_demo(score=1.0, threshold=2.0, mask=None):

@@ -17,12 +17,13 @@ from anomaly_lib.evaluation import (
     quantile_threshold,
     rate_interval,
 )
-from anomaly_lib.evaluation.intervals import IMAGE_KEYS, PIXEL_KEYS, _resampled
-from anomaly_lib.evaluation.weighted import (
+from anomaly_lib.evaluation.intervals import IMAGE_KEYS, PIXEL_KEYS
+from anomaly_lib.evaluation.resampling import (
     auroc,
     average_precision,
     histograms_of,
     pixel_metrics,
+    resampled,
     summed,
     tie_groups,
 )
@@ -129,7 +130,7 @@ def test_weights_are_the_images_repeated(step):
     labels = np.arange(60) % 3 > 0
     scores = rng.normal(size=60) + labels
     scores = np.round(scores / step) * step if step else scores
-    weights = np.concatenate(list(_resampled(labels, 0, 20, 60, "test")))
+    weights = np.concatenate(list(resampled(labels, 0, 20, 60, "test")))
     groups = tie_groups(scores, labels)
     normal, anomalous = summed(weights * ~labels, groups), summed(weights * labels, groups)
     for index, counts in enumerate(weights.astype(int)):
@@ -143,7 +144,7 @@ def test_weighted_histograms_are_the_maps_repeated():
     maps, masks, labels = split(size=24)
     maps = np.round(maps * 4) / 4
     histograms = histograms_of(maps, masks, bins=2**16)
-    weights = np.concatenate(list(_resampled(labels, 0, 10, 60, "test")))
+    weights = np.concatenate(list(resampled(labels, 0, 10, 60, "test")))
     values = pixel_metrics(weights, histograms)
     for index, counts in enumerate(weights.astype(int)):
         drawn, truth = np.repeat(maps, counts, axis=0), np.repeat(masks, counts, axis=0)
@@ -194,7 +195,7 @@ def test_pixel_intervals_take_the_image_as_the_unit():
 
 def test_draws_keep_the_classes_and_follow_the_seed():
     labels = np.arange(30) % 3 == 0
-    weights = np.concatenate(list(_resampled(labels, 0, 50, 10**6, "test")))
+    weights = np.concatenate(list(resampled(labels, 0, 50, 10**6, "test")))
     assert weights.shape == (50, 30)
     assert (weights[:, labels].sum(axis=1) == 10).all()
     assert (weights[:, ~labels].sum(axis=1) == 20).all()

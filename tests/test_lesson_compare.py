@@ -12,9 +12,9 @@ from anomaly_course.lessons import compare_checks as checks
 from anomaly_course.lessons import compare_figures as figures
 from anomaly_course.lessons import start
 from anomaly_lib.evaluation import image_auroc
+from anomaly_lib.figures.detection import Extra
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import load_params
-from anomaly_lib.reporting.detection import Extra
 from tests.helpers import assert_a_check_tells_right_from_wrong
 
 

@@ -12,9 +12,9 @@ from anomaly_course.lessons import draem as exercises
 from anomaly_course.lessons import draem_figures as figures
 from anomaly_course.lessons import ladder
 from anomaly_lib.base.reproducibility import generator
-from anomaly_lib.methods.draem.method import Method
-from anomaly_lib.methods.draem.params import Params
-from anomaly_lib.reporting.display import show
+from anomaly_lib.figures.display import show
+from anomaly_lib.methods.draem.method import Draem
+from anomaly_lib.methods.draem.params import DraemParams
 from anomaly_lib.synthesis import synthesize
 from tests.helpers import assert_a_check_tells_right_from_wrong
 
@@ -22,9 +22,9 @@ from tests.helpers import assert_a_check_tells_right_from_wrong
 @pytest.fixture(scope="module")
 def trained():
     """A model after two steps, and the images that it saw."""
-    settings = Params(image_size=32, steps=2, reconstructive_width=4, discriminative_width=4, score_window=3)
+    settings = DraemParams(image_size=32, steps=2, reconstructive_width=4, discriminative_width=4, score_window=3)
     images = torch.rand(6, 3, 32, 32, generator=generator(0, "images"))
-    method = Method(settings, 0)
+    method = Draem(settings, 0)
     method.fit(images, progress=False)
     return method, images
 
@@ -138,6 +138,6 @@ def test_the_other_figures_state_what_they_are_given(trained):
 
 def test_a_shown_figure_carries_its_alternative_text(monkeypatch):
     shown = []
-    monkeypatch.setattr("anomaly_lib.reporting.display.display", shown.append)
+    monkeypatch.setattr("anomaly_lib.figures.display.display", shown.append)
     show(figures.fade_figure(), "a curve")
     assert re.fullmatch(r'<img alt="a curve" src="data:image/png;base64,[^"]+" style="[^"]+">', shown[0].data)

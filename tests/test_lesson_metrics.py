@@ -14,7 +14,7 @@ from anomaly_course.lessons import metrics_figures as figures
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.tensors import load_masks
 from anomaly_lib.evaluation import aupro, f1_at, f1_max, image_auroc, pixel_auroc, quantile_threshold
-from anomaly_lib.reporting.style import map_scale
+from anomaly_lib.figures.style import map_scale
 
 LIMIT = 0.3
 

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from anomaly_lib import evaluation
 from anomaly_lib.evaluation import average_precision, evaluate, f1_at, f1_max, image_auroc, pixel_auroc
 from anomaly_lib.evaluation.inputs import undefined_reason
-from anomaly_lib.evaluation.ranking import rank
+from anomaly_lib.evaluation.metrics import rank
 
 ROOT = Path(__file__).parents[1]
 
@@ -173,7 +173,7 @@ def test_two_million_distinct_scores_stay_apart_below_one():
 
 
 def test_more_levels_than_float32_can_hold_stay_apart(monkeypatch):
-    monkeypatch.setattr("anomaly_lib.evaluation.ranking._EXACT_IN_FLOAT32", 4)
+    monkeypatch.setattr("anomaly_lib.evaluation.metrics._EXACT_IN_FLOAT32", 4)
     ranking = rank(np.arange(5, dtype=np.float32), np.arange(5) > 2)
     assert ranking.levels.dtype == np.float64
     assert np.all(np.diff(ranking.levels) < 0)

@@ -1,17 +1,25 @@
 """Executed notebooks: the same bytes every time, one clear line when something is wrong."""
 
 import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 from unittest import mock
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from anomaly_lib.base import numerics
-from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main
+from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main, typed_parameters
 from anomaly_lib.pipeline.nbstrip import canonical_source, strip
 from anomaly_lib.pipeline.nbstrip import main as strip_main
+from anomaly_lib.pipeline.warm import WARM, warm_kernels
 
 VOLATILE_CELL = """
 import sys, time, warnings
@@ -22,6 +30,15 @@ warnings.warn("a warning names its temporary file")
 number
 """
 
+DEFAULTS = """
+number = 1
+text = "nut"
+share = 0.5
+shares = [0, 0.05]
+chosen = None
+params_file = "params.yaml"
+"""
+
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
@@ -29,7 +46,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def write(*sources, name="notebook.ipynb"):
-        parameters = new_code_cell("number = 1", metadata={"tags": ["parameters"]})
+        parameters = new_code_cell(DEFAULTS, metadata={"tags": ["parameters"]})
         cells = [parameters, *(new_code_cell(source) for source in sources)]
         nbformat.write(canonical_source(new_notebook(cells=cells)), tmp_path / name)
         return name
@@ -64,6 +81,81 @@ def test_the_kernel_computes_as_the_params_file_says_whatever_the_shell_says(
     result = nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs[-1]
     set_to = "'COMPATIBLE'" if chosen == "portable" and numerics.has_avx2() else "None"
     assert result.data["text/plain"] == f"('{chosen}', {set_to})"
+
+
+@pytest.mark.parametrize("category", ["01", "no", "1.0", "2024-01-05", "null", "[a]", "true", "naïve", "a: b"])
+def test_a_text_stays_a_text(workplace, category):
+    given = {"text": category, "number": "7", "share": "1", "shares": "[0, 1, 2]", "chosen": "3"}
+    typed = typed_parameters(Path(workplace()), given)
+    assert typed == {"text": category, "number": 7, "share": 1, "shares": [0, 1, 2], "chosen": 3}
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("nummer=1", "notebook.ipynb: has no parameter 'nummer': did you mean 'number'?"),
+        ("number=one", "number=one: not int like the default, 1"),
+        ("number=1.5", "number=1.5: not int like the default, 1"),
+        ("number=true", "number=true: not int like the default, 1"),
+        ("number=[", "number=[: not int like the default, 1"),
+        ("shares=1", "shares=1: not list like the default, [0, 0.05]"),
+    ],
+)
+def test_a_parameter_that_the_notebook_cannot_take_is_refused(workplace, tmp_path, capsys, pair, message):
+    assert main([workplace(), "out.ipynb", pair]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"error: {message}"]
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_an_output_that_is_no_file_and_a_broken_notebook_are_refused(workplace, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    for output in (Path("/dev/null"), tmp_path, tmp_path / "pipe"):
+        assert main([workplace(), str(output)]) == 2
+        assert f"error: {output}: is there and no regular file" in capsys.readouterr().err
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    for content in (b"", b"{", b"[]", b"\xff\xfe", b'{"cells": 5, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}'):
+        (tmp_path / "broken.ipynb").write_bytes(content)
+        assert main(["broken.ipynb", "out.ipynb"]) == 2
+        assert capsys.readouterr().err.startswith("error: broken.ipynb: not a notebook")
+    assert not (tmp_path / "build").exists()
+
+
+def test_the_kernel_is_of_this_environment_whatever_jupyter_knows_and_however_long_tmpdir_is(
+    workplace, tmp_path, monkeypatch
+):
+    other = tmp_path / "share/kernels/python3"
+    other.mkdir(parents=True)
+    (other / "kernel.json").write_text('{"argv": ["false"], "display_name": "other", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert main([workplace("import sys; sys.prefix"), "out.ipynb"]) == 0
+    assert nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs[-1].data["text/plain"] == "'<environment>'"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(workplace, tmp_path, root, number):
+    source = workplace("import os\nopen('pid', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)")
+    environment = os.environ | {"PYTHONPATH": str(root), "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-m", "anomaly_lib.nbrun", source, "out.ipynb"], env=environment)
+    pid = tmp_path / "pid"
+    wait_until(lambda: pid.is_file() and pid.read_text())
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    kernel = int(pid.read_text())
+    wait_until(lambda: not psutil.pid_exists(kernel))
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"notebook.ipynb", "pid", "build", "build/failed"}
+
+
+def wait_until(condition):
+    """Poll it for at most two minutes."""
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come to pass")
 
 
 def test_progress_bars_stay_out_of_the_notebook(workplace, tmp_path):
@@ -152,3 +244,41 @@ def test_addresses_are_dropped_but_not_pieces_of_pictures(root):
     assert _scrub("<object at 0x7f3a2b1c9d40>, 0xdeadbeef", root) == "<object at 0x0>, 0x0"
     picture = "data:image/png;base64,iVBORF90x0aB1c2d3e4f5+0xabcdef12/0x123456abJj"
     assert _scrub(picture, root) == picture
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="warm kernels need Linux")
+class TestWarmKernels:
+    def test_a_forked_kernel_gives_the_bytes_of_a_plain_one(self, workplace, tmp_path):
+        cells = "import sys, torch\nprint('timm' in sys.modules)\ntorch.ones(3, 3) @ torch.ones(3)"
+        source = workplace("import timm", VOLATILE_CELL, cells)
+        assert main([source, "plain.ipynb", "number=7"]) == 0
+        with warm_kernels([], "portable"):
+            assert main([source, "warm.ipynb", "number=7"]) == 0
+        assert (tmp_path / "plain.ipynb").read_bytes() == (tmp_path / "warm.ipynb").read_bytes()
+
+    def test_it_is_really_forked_only_where_it_computes_alike_and_ends_with_the_server(self, workplace, tmp_path):
+        source = workplace("import sys\nprint('timm' in sys.modules)")
+        seen = []
+        for mode in ("portable", "native"):  # the notebook is run in portable numerics
+            with warm_kernels([], mode):
+                assert main([source, f"{mode}.ipynb"]) == 0
+            seen.append(nbformat.read(tmp_path / f"{mode}.ipynb", 4).cells[-1].outputs[0].text.strip())
+        assert seen == ["True", "False"]
+        assert WARM not in os.environ
+        assert [
+            process for process in psutil.Process().children(recursive=True) if "--serve" in process.cmdline()
+        ] == []
+
+    def test_without_its_server_it_is_a_plain_kernel(self, workplace, tmp_path, monkeypatch):
+        monkeypatch.setenv(WARM, str(tmp_path / "nobody"))
+        assert main([workplace("1 + 1"), "out.ipynb"]) == 0
+
+    def test_a_stopped_run_takes_its_forked_kernel_along(self, workplace, tmp_path, root):
+        source = workplace("import os\nopen('pid', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)")
+        with warm_kernels([], "portable"):
+            command = [sys.executable, "-m", "anomaly_lib.nbrun", source, "out.ipynb"]
+            process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(root)})
+            pid = tmp_path / "pid"
+            wait_until(lambda: pid.is_file() and pid.read_text())
+            process.kill()
+            wait_until(lambda: not psutil.pid_exists(int(pid.read_text())))

@@ -1,5 +1,7 @@
 """params.yaml: typed, frozen, unknown keys refused with the nearest valid name."""
 
+import os
+
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -38,6 +40,18 @@ def test_params_are_frozen(raw):
         ({"methods": {"drf": {}}}, "unknown method 'drf': did you mean 'dfr'?"),
         ({"methods": {}}, "methods: dictionary should have at least 1 item"),
         ({"methods": None}, "methods: a mapping of method names"),
+        ({"methods": {"dfr": 5}}, "methods.dfr: a mapping of settings is needed, not 5"),
+        (
+            {"categories": ["x$(touch evil)"]},
+            "categories.0: 'x$(touch evil)' has other characters than letters, digits",
+        ),
+        ({"categories": ["nut", "my part"]}, "categories.1: 'my part' has other characters"),
+        ({"categories": ["M8 (zinc)"]}, "categories.0: 'M8 (zinc)' has other characters"),
+        ({"categories": ["-x"]}, "categories.0: '-x' begins with '.' or '-'"),
+        ({"categories": ["train"]}, "categories.0: 'train' is a reserved name"),
+        ({"categories": [1]}, "categories.0: input should be a valid string"),
+        ({"data": "a'; touch evil; '"}, "data: \"a'; touch evil; '\" cannot stand in a command line"),
+        ({"reports": "$(touch evil)"}, "reports: '$(touch evil)' cannot stand in a command line"),
         ({"seeds": [0, 0]}, "seeds: holds a value twice"),
         ({"threads": "2"}, "threads: input should be a valid integer"),
         ({"split": {"held_out": 1.5}}, "split.held_out: input should be less than 1"),
@@ -61,6 +75,35 @@ def test_a_missing_or_broken_file_is_named(tmp_path, root):
     broken.write_text("- 1")
     with pytest.raises(InputError, match="is a mapping"):
         load_params(broken)
+
+
+BROKEN = {
+    "latin-1": (b"profile: \xe9", "not valid YAML in UTF-8"),
+    "deep nesting": (b"a: " + b"[" * 5000, "not valid YAML in UTF-8"),
+    "two equal keys": (b"data: x\nprofile: a\ndata: y\n", "line 3: key 'data' for the second time"),
+    "a list as key": (b"? [a]\n: 1\n", "not valid YAML in UTF-8"),
+    "an object": (b"!!python/object/apply:os.system [true]\n", "not valid YAML in UTF-8"),
+    "a NUL": (b"a: \0", "not valid YAML in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_params_file_that_is_no_such_thing_is_one_line(tmp_path, kind):
+    content, message = BROKEN[kind]
+    file = tmp_path / "params.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_params(file)
+    assert str(caught.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_a_pipe_and_a_loop_are_no_params_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, message in (("", "no regular file"), ("pipe", "no regular file"), ("loop", "")):
+        with pytest.raises(InputError, match=f"{tmp_path / name}: {message}"):
+            load_params(tmp_path / name)
 
 
 def test_a_preset_fills_only_what_is_not_written_out(raw):

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
-from anomaly_lib.evaluation.decision import decision_check
+from anomaly_lib.evaluation.intervals import decision_check
+from anomaly_lib.figures.results import KINDS, confusion_figure, curves_figure
 from anomaly_lib.params import parse_params
-from anomaly_lib.reporting.curves import KINDS, all_curves, confusion_figure, curves_figure
-from anomaly_lib.reporting.decisions import choices, intervals, pairs, promises
-from anomaly_lib.reporting.groups import SIZE_COLUMNS, TYPE_COLUMNS, groups_section, rounded
-from anomaly_lib.reporting.latex import results_latex
-from anomaly_lib.reporting.published import published, published_section
+from anomaly_lib.reporting.report import published, published_section
+from anomaly_lib.reporting.results import SIZE_COLUMNS, TYPE_COLUMNS, all_curves, results_latex, rounded
+from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises
 from anomaly_lib.reporting.tables import write_csv
 
 THRESHOLDS = {"image": 2.0, "held_out_images": 12, "image_requested_rate": 0.05, "image_expected_rate": 1 / 13}

@@ -8,7 +8,7 @@ import pytest
 
 from anomaly_course.widgets.perlin import perlin_studio
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.reporting.display import image_element
+from anomaly_lib.figures.display import image_element
 from anomaly_lib.reporting.results import read_csv
 from anomaly_tools.site.execute import execute_all
 from anomaly_tools.site.mathml import FORMULA, formulas_apart, mathml

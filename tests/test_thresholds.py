@@ -14,6 +14,7 @@ from anomaly_lib.evaluation import (
     sigma_threshold,
     threshold_by,
 )
+from anomaly_lib.evaluation.thresholds import decide
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -154,3 +155,11 @@ def test_bad_sigmas_are_an_error(sigmas):
         sigma_threshold([1.0, np.inf])
     with pytest.raises(ValueError, match="at least one normal value"):
         max_threshold([])
+
+
+def test_a_decision_is_the_rule_of_the_rates_also_between_two_float32_numbers():
+    score = np.float32(0.3)
+    threshold = float(score) + 1e-9  # as float32 it would be the score itself
+    assert decide(score, threshold) == "normal"
+    assert decide(score, float(score)) == "anomalous"
+    assert not is_anomalous(score, threshold).any()

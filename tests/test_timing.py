@@ -12,8 +12,8 @@ from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.base import method_class
 from anomaly_lib.methods.checkpoints import save_model
 from anomaly_lib.params import load_params, parse_params
+from anomaly_lib.pipeline.times import stopwatch
 from anomaly_lib.registry import params_class
-from anomaly_lib.timing import stopwatch
 from anomaly_tools.times import write_times
 from tests.conftest import TINY_SETTINGS
 

@@ -15,10 +15,10 @@ from anomaly_course.widgets.trained import Offer, found_models, normal_score, qu
 from anomaly_lib.base.progress import progress_bar, progress_told_to
 from anomaly_lib.data import load_category, read_rgb
 from anomaly_lib.evaluation import is_anomalous
+from anomaly_lib.figures.style import on_fixed_scale
 from anomaly_lib.methods.checkpoints import save_model
 from anomaly_lib.params import load_params
 from anomaly_lib.registry import params_class
-from anomaly_lib.reporting.style import on_fixed_scale
 from tests.conftest import TINY_SETTINGS
 
 GREY = np.full((40, 80, 3), 100, np.uint8)

@@ -9,22 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from anomaly_course.lessons.metrics import aurocs
 from anomaly_course.widgets.looks import shown_scores
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.reproducibility import derived_seed
 from anomaly_lib.data import Sample, read_rgb
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.calibration import calibrate
-from anomaly_lib.methods.base import ScoreMaps
-from anomaly_lib.methods.checkpoints import TrainedModel, load_model
+from anomaly_lib.evaluation.resampling import resampled
+from anomaly_lib.evaluation.thresholds import calibrate
+from anomaly_lib.figures.detection import Extra, telling_extra
+from anomaly_lib.figures.style import map_scale
+from anomaly_lib.methods.checkpoints import TrainedModel, load_model, score_samples
 from anomaly_lib.params import Params
-from anomaly_lib.pipeline.trained_models import find_model
+from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
-from anomaly_lib.reporting.detection import Extra, telling_extra
-from anomaly_lib.reporting.style import map_scale
 
 SMALL = {
     "draem": {"image_size": 64, "reconstructive_width": 16, "discriminative_width": 8, "steps": 200},
@@ -38,8 +36,6 @@ TINY = {
     "dmad": {"image_size": 64, "steps": 4, "batch": 4},
 }
 """Settings that only show that everything runs."""
-AT_ONCE = 8
-"""Images that a model scores at a time, to keep memory small."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +117,8 @@ def fitted_models(
 
 def score_all(contestant: Contestant, samples: Sequence[Sample], held_out: Sequence[Sample]) -> Scored:
     """Scores and maps of all samples; the median score of ``held_out`` is the scores' zero."""
-    middle = float(_scored(contestant, held_out).scores.median())
-    scored = _scored(contestant, samples)
+    middle = float(score_samples(contestant.model.method, held_out, "held-out images").scores.median())
+    scored = score_samples(contestant.model.method, samples, "test images")
     thresholds = contestant.model.thresholds
     maps = map_scale(thresholds)(scored.maps.numpy())
     return Scored(shown_scores(scored.scores.numpy(), middle, thresholds["image"]), maps)
@@ -145,10 +141,11 @@ def placements(anomalous: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def stratified_draws(labels: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Positions (R, N) of images drawn with replacement, as many normal and anomalous ones as there are."""
-    rng = np.random.default_rng(derived_seed(seed, "comparison", "draws"))
-    sides = [np.flatnonzero(labels == label) for label in (0, 1)]
-    return np.concatenate([rng.choice(side, (resamples, len(side))) for side in sides], axis=1)
+    """Positions (R, N) of the images that ``image_intervals`` draws, the normal ones of each row first."""
+    normals_first = np.argsort(labels, kind="stable")
+    blocks = resampled(labels.astype(bool), seed, resamples, labels.size, "image intervals")
+    counts = np.concatenate(list(blocks)).astype(int)[:, normals_first]
+    return np.stack([np.repeat(normals_first, row) for row in counts])
 
 
 def paired_differences(first: np.ndarray, second: np.ndarray, labels: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -158,9 +155,3 @@ def paired_differences(first: np.ndarray, second: np.ndarray, labels: np.ndarray
     """
     drawn_labels = labels[draws[0]].astype(bool)
     return aurocs(first[draws], drawn_labels) - aurocs(second[draws], drawn_labels)
-
-
-def _scored(contestant: Contestant, samples: Sequence[Sample]) -> ScoreMaps:
-    parts = [samples[start : start + AT_ONCE] for start in range(0, len(samples), AT_ONCE)]
-    scored = [contestant.model.method.score(load_images(part, contestant.side)) for part in parts]
-    return ScoreMaps(torch.cat([one.maps for one in scored]), torch.cat([one.scores for one in scored]))

@@ -9,16 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from anomaly_course.lessons.compare import View
-from anomaly_lib.reporting.detection import EXTRA_COLOURS, EXTRA_LIMITS, PLAIN_WORDS
-from anomaly_lib.reporting.figures import outline
-from anomaly_lib.reporting.style import (
-    ANOMALOUS_COLOUR,
-    DECISION_COLOURS,
-    MAP_COLOURS,
-    MAP_LIMITS,
-    NORMAL_COLOUR,
-    decide,
-)
+from anomaly_lib.evaluation.thresholds import decide
+from anomaly_lib.figures.detection import EXTRA_COLOURS, EXTRA_LIMITS, PLAIN_WORDS
+from anomaly_lib.figures.images import outline
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR
 
 MARKERS = {"normal": ("o", NORMAL_COLOUR), "anomalous": ("^", ANOMALOUS_COLOUR)}
 RING = "#404040"

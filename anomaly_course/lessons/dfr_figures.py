@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from anomaly_lib.reporting.figures import outline
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, displayable
+from anomaly_lib.figures.images import outline
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, displayable
 
 DEVIATIONS = 4
 """Limits of the scale of feature maps, in standard deviations of normal features."""

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from anomaly_lib.figures.images import outline
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, CONTOUR_COLOUR, MAP_COLOURS, NORMAL_COLOUR, displayable
 from anomaly_lib.methods.draem.losses import focal_loss, ssim_loss
-from anomaly_lib.reporting.figures import outline
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, CONTOUR_COLOUR, MAP_COLOURS, NORMAL_COLOUR, displayable
 from anomaly_lib.synthesis import Synthesised
 from anomaly_lib.synthesis.perlin import fade
 

@@ -4,8 +4,6 @@ A function named ``wrong_...`` computes what it says wrongly, on purpose: it is 
 N images, H and W pixels; higher = more anomalous; labels and masks are bool, True = anomalous.
 """
 
-import csv
-import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +17,8 @@ from scipy.special import expit
 from scipy.stats import norm, rankdata
 
 from anomaly_lib.evaluation import quantile_threshold
-from anomaly_lib.evaluation.overlap import label_regions
+from anomaly_lib.evaluation.curves import label_regions
+from anomaly_lib.pipeline.runs import evaluated_runs, read_scores
 
 BLUR = 0.03
 """Standard deviation of the maps' smoothing, as a share of their side."""
@@ -96,14 +95,12 @@ def two_thresholds(
 def pipeline_scores(root: Path) -> dict[str, Scored]:
     """What the pipeline's evaluations left under ``reports/evaluate``, by name; empty before it has run."""
     found = {}
-    for file in sorted((root / "reports/evaluate").glob("*/scores.csv")):
-        threshold = json.loads((file.parent / "metrics.json").read_text())["image_threshold"]
-        with file.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        scores = np.array([float(row["score"]) for row in rows])
-        labels = np.array([row["anomalous"] == "1" for row in rows])
+    reports = root / "reports"
+    for run in evaluated_runs(reports):
+        threshold = run.metrics(reports)["image_threshold"]
+        _, labels, scores = read_scores(run.file(reports, "scores.csv"))
         if threshold is not None and labels.any() and not labels.all():
-            found[file.parent.name] = Scored(scores, labels, threshold)
+            found[run.key] = Scored(scores, labels, threshold)
     return found
 
 

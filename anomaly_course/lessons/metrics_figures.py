@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomaly_lib.reporting.figures import outline
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, MapScale
+from anomaly_lib.figures.images import outline
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, MapScale
 
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")

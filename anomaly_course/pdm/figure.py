@@ -20,9 +20,9 @@ from anomaly_course.pdm.clip import Clip
 from anomaly_course.pdm.network import HISTORY
 from anomaly_course.pdm.score import ClipMaps
 from anomaly_course.widgets.picture import Studio, picture_with_controls
-from anomaly_lib.methods.dmad.pictures import LARGEST, field_colours
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, NORMAL_COLOUR
+from anomaly_lib.methods.dmad.scoring import LARGEST, field_colours
 from anomaly_lib.methods.dmad.warp import combined
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, NORMAL_COLOUR
 
 PANELS = ("next frame", "reference", "after coarse flow", "prediction", "flow", "error")
 LARGEST_ERROR = 1.0

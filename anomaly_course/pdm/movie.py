@@ -11,8 +11,8 @@ from anomaly_course.pdm.clip import Clip
 from anomaly_course.pdm.figure import PANELS, draw_scores, panels
 from anomaly_course.pdm.network import HISTORY
 from anomaly_course.pdm.score import ClipMaps
-from anomaly_lib.reporting.demo import save_gif, save_strip
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, NORMAL_COLOUR
+from anomaly_lib.figures.demo import save_gif, save_strip
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, NORMAL_COLOUR
 
 PANEL, GAP, TITLE_HEIGHT, PLOT_HEIGHT = 112, 4, 20, 120
 EVERY, SECONDS_PER_FRAME = 2, 0.25

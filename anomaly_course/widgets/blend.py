@@ -7,8 +7,8 @@ from torch import Tensor
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.figures.style import displayable
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.reporting.style import displayable
 from anomaly_lib.synthesis import synthesize
 
 SHAPES = {
@@ -31,7 +31,7 @@ def blend_figure(normal: Tensor, textures: Tensor, opacity: float, seed: int, sh
     middle.imshow(displayable(result.texture[0]))
     middle.set_title(", ".join(result.operations[0]) or "plain", fontsize=8)
     right.imshow(displayable(result.image[0]))
-    right.set_title(f"opacity {result.opacity[0]:.2f}, β = {1 - result.opacity[0]:.2f}")
+    right.set_title(f"opacity β = {result.opacity[0]:.2f}")
     for axis in (left, middle, right):
         axis.set_axis_off()
     return figure

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.data import Sample, read_mask, read_rgb
-from anomaly_lib.reporting.figures import outline
+from anomaly_lib.figures.images import outline
 
 
 def sample_figure(sample: Sample, show_outline: bool = True) -> Figure:

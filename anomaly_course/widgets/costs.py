@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly_lib.evaluation import is_anomalous, pro_points
+from anomaly_lib.evaluation.curves import label_regions
 from anomaly_lib.evaluation.inputs import as_pair
-from anomaly_lib.evaluation.overlap import label_regions
 
 LIMIT = 0.3
 """End of the PRO curve's axis, as for AUPRO 0.3."""

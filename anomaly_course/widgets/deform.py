@@ -11,10 +11,10 @@ from torch import Tensor
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.figures.style import displayable
 from anomaly_lib.methods.dmad.losses import cycle_loss, smoothness_loss, strength_loss
-from anomaly_lib.methods.dmad.pictures import field_colours
+from anomaly_lib.methods.dmad.scoring import field_colours
 from anomaly_lib.methods.dmad.warp import Fields, from_prototype, identity_grid, length, to_prototype
-from anomaly_lib.reporting.style import displayable
 
 LIMIT = 0.2
 """End of the bars' scale; a shift by 10 pixels of 96 has a strength of 0.21."""

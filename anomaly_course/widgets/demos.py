@@ -10,9 +10,9 @@ from anomaly_course.widgets.runs import live_run, recorded_runs, scored_split
 from anomaly_course.widgets.threshold import threshold_studio
 from anomaly_course.widgets.trained import Offer, found_models, loaded
 from anomaly_lib.base.reproducibility import make_deterministic
+from anomaly_lib.figures.style import use_style
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, load_params
-from anomaly_lib.reporting.style import use_style
 
 PROFILE = "ANOMALY_DEMO_PROFILE"
 """Environment variable with the params file of the profile whose models are shown; `make demo PROFILE=...` sets it."""

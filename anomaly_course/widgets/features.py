@@ -19,11 +19,11 @@ from torch import Tensor
 from anomaly_course.widgets.picture import picture_with_controls
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.evaluation import quantile_threshold
+from anomaly_lib.figures.images import outline
+from anomaly_lib.figures.style import MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, displayable
 from anomaly_lib.methods.dfr.features import RegionalFeatures
 from anomaly_lib.methods.dfr.method import upsampled
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, statistics
-from anomaly_lib.reporting.figures import outline
-from anomaly_lib.reporting.style import MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, displayable
 
 ALL_LAYERS = "all layers"
 LATENT_SIZES = (0, *(2**k for k in range(9)))

@@ -12,16 +12,9 @@ from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_course.widgets.runs import AS_STORED, ORDERS, Run
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, read_mask, read_rgb
-from anomaly_lib.reporting.figures import outline
-from anomaly_lib.reporting.style import (
-    ANOMALOUS_COLOUR,
-    DECISION_COLOURS,
-    MAP_COLOURS,
-    MAP_LIMITS,
-    NORMAL_COLOUR,
-    decide,
-    decision_words,
-)
+from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.images import outline
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR
 
 MARGINS = {"left": 0.01, "right": 0.99, "top": 0.8, "bottom": 0.2, "wspace": 0.1, "width_ratios": (1, 1, 1.25)}
 """Fixed, because looking for a layout takes as long as drawing."""

@@ -12,9 +12,10 @@ from scipy.ndimage import binary_erosion
 from anomaly_lib.data import load_category
 from anomaly_lib.data.regions import find_region
 from anomaly_lib.evaluation import is_anomalous
+from anomaly_lib.evaluation.thresholds import decide
+from anomaly_lib.figures.style import CONTOUR_COLOUR, MAP_COLOURS, MAP_LIMITS, map_scale
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.reporting.style import CONTOUR_COLOUR, MAP_COLOURS, MAP_LIMITS, decide, map_scale
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def look(model: TrainedModel, picture: np.ndarray, zero: float, region: torch.Te
 def region_of(params: Params, model: TrainedModel) -> torch.Tensor | None:
     """The region of interest of the model's category, where the profile heeds it and there is one."""
     folder = load_category(project_root() / params.data, model.category).folder
-    return find_region(params, folder, model.method.params.image_size)
+    return find_region(params.evaluation, folder, model.method.params.image_size)
 
 
 def map_picture(shown: np.ndarray) -> np.ndarray:

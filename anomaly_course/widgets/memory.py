@@ -17,9 +17,9 @@ from torch.nn.functional import adaptive_avg_pool2d, one_hot
 
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.figures.images import outline
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, NORMAL_COLOUR, displayable
 from anomaly_lib.methods.dmad.quantise import VectorQuantiser, health
-from anomaly_lib.reporting.figures import outline
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, MAP_COLOURS, NORMAL_COLOUR, displayable
 
 SIZES = [2**k for k in range(9)]
 ERROR_LIMIT = 2.0

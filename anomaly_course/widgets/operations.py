@@ -9,7 +9,7 @@ from torch import Tensor
 
 from anomaly_course.widgets.picture import picture_with_controls
 from anomaly_lib.base.reproducibility import generator
-from anomaly_lib.reporting.style import displayable
+from anomaly_lib.figures.style import displayable
 from anomaly_lib.synthesis.operations import NUMBERS, OPERATIONS, POINT, Chain, table_of, whole_texture
 
 CHANNELS = (("red", "#d55e00", "-"), ("green", "#009e73", "--"), ("blue", "#0072b2", ":"))

@@ -15,10 +15,10 @@ from anomaly_course.widgets.picture import BusySign, Studio, controls_row, reset
 from anomaly_course.widgets.strokes import Stroke, paint, stroke_of
 from anomaly_course.widgets.trained import Offer, found_models, loaded, normal_score
 from anomaly_lib.data import load_category, read_rgb
+from anomaly_lib.figures.display import image_element, png
+from anomaly_lib.figures.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.reporting.display import image_element, png
-from anomaly_lib.reporting.style import DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS
 
 SIDE = 256
 """Pixels of the photo that is painted on."""

@@ -13,7 +13,7 @@ import ipywidgets
 from matplotlib.figure import Figure
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.reporting.display import image_element, png
+from anomaly_lib.figures.display import image_element, png
 
 Draw = Callable[..., Figure]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"

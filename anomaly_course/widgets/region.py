@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.regions import Polygon, rasterise, region_json, save_region
-from anomaly_lib.reporting.style import CONTOUR_COLOUR, displayable
+from anomaly_lib.figures.style import CONTOUR_COLOUR, displayable
 
 RECTANGLE, ELLIPSE, HOLE = "rectangle", "ellipse", "all but the rectangle"
 SHAPES = (RECTANGLE, ELLIPSE, HOLE)

@@ -1,7 +1,5 @@
 """The runs of a profile as a gallery and a threshold need them: every test image with its score."""
 
-import csv
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,9 +18,8 @@ from anomaly_lib.data import Sample, load_category, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.pipeline.trained_models import STAGE
-from anomaly_lib.registry import method_class
-from anomaly_lib.reporting.results import run_key
+from anomaly_lib.pipeline import runs
+from anomaly_lib.registry import shown_name
 from anomaly_lib.synthesis import synthesize
 
 AS_STORED, MISSES, FALSE_ALARMS = "all images", "worst misses", "worst false alarms"
@@ -68,33 +65,29 @@ def recorded_runs(params: Params) -> list[Run]:
 
     Raises InputError for a record that does not belong to the data, naming it.
     """
-    runs = []
-    for method in params.methods:
-        for category in params.categories:
-            for seed in params.seeds:
-                folder = project_root() / params.reports / "evaluate" / run_key(method, category, seed)
-                if (folder / "scores.csv").is_file() and (folder / "metrics.json").is_file():
-                    runs.append(_recorded(params, folder, method, category, seed))
-    return runs
+    reports = project_root() / params.reports
+    made = [run for run in runs.runs_of(params) if run.file(reports, "scores.csv").is_file() and run.metrics(reports)]
+    return [_recorded(params, reports, run) for run in made]
 
 
-def _recorded(params: Params, folder: Path, method: str, category: str, seed: int) -> Run:
-    found = load_category(project_root() / params.data, category)
+def _recorded(params: Params, reports: Path, run: runs.Run) -> Run:
+    found = load_category(project_root() / params.data, run.category)
     by_name = {f"{sample.defect}/{sample.path.name}": sample for sample in found.test}
+    file = run.file(reports, "scores.csv")
     try:
-        with (folder / "scores.csv").open(encoding="utf-8", newline="") as stream:
-            scores = {row["image"]: float(row["score"]) for row in csv.DictReader(stream)}
-        threshold = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["image_threshold"]
-        samples = tuple(by_name[name] for name in scores)
+        recorded, threshold = runs.read_scores(file), run.metrics(reports)["image_threshold"]
+        samples = tuple(by_name[name] for name in recorded.images)
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{folder}: not the record of these test images ({error}); run 'dvc repro' again") from None
-    models = project_root() / params.reports / STAGE / run_key(method, category, seed)
-    title = f"{method_class(method).title} · {category} · seed {seed}"
+        raise InputError(
+            f"{file.parent}: not the record of these test images ({error}); run 'dvc repro' again"
+        ) from None
+    models = run.folder(reports, runs.DECIDING)
+    title = f"{shown_name(run.method)} · {run.category} · seed {run.seed}"
 
     def read() -> TrainedModel | None:
         return loaded(models) if (models / RECORD).is_file() else None
 
-    return Run(title, samples, np.array(list(scores.values())), threshold, _maps(params, read))
+    return Run(title, samples, recorded.scores, threshold, _maps(params, read))
 
 
 def _maps(params: Params, read: Callable[[], TrainedModel | None]) -> Callable[[Sample], np.ndarray | None]:

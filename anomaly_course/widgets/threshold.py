@@ -13,8 +13,8 @@ from anomaly_course.widgets.costs import precision, rates
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_course.widgets.threshold_view import Scored, decision_figure
 from anomaly_lib.evaluation.inputs import as_pair
-from anomaly_lib.reporting.figures import draw_scores
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR
+from anomaly_lib.figures.results import draw_scores
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR
 
 __all__ = ["AS_HERE", "RATIOS", "SHARES", "Scored", "precision", "rates", "threshold_figure", "threshold_studio"]
 

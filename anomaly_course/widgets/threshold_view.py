@@ -17,8 +17,8 @@ from anomaly_course.widgets.costs import (
     rates,
 )
 from anomaly_lib.evaluation import is_anomalous, roc_points
-from anomaly_lib.reporting.figures import draw_scores
-from anomaly_lib.reporting.style import ANOMALOUS_COLOUR, NORMAL_COLOUR
+from anomaly_lib.figures.results import draw_scores
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, NORMAL_COLOUR
 
 LEFT = {"left": 0.05, "right": 0.4, "top": 0.9, "bottom": 0.11, "hspace": 0.32}
 RIGHT = {"left": 0.45, "right": 0.985, "top": 0.84, "bottom": 0.16, "wspace": 0.4}

@@ -14,10 +14,10 @@ from anomaly_lib.base.reproducibility import derived_seed
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.regions import find_region
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.calibration import calibrate
+from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.pipeline.trained_models import find_model
+from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
 
 QUICK_STEPS = 300
@@ -73,7 +73,7 @@ def quick_dfr(params: Params, category: str, steps: int = QUICK_STEPS) -> Traine
     fit, held_out = split_of(params, found, method.seed)
     size = settings.image_size
     method.fit(load_images(fit, size))
-    region = find_region(params, found.folder, size)
+    region = find_region(params.evaluation, found.folder, size)
     scored = method.score(load_images(held_out, size), region=region)
     thresholds = calibrate(scored.scores, scored.maps, params.thresholds, region)
     return TrainedModel(method, category, thresholds, "fitted just now")
@@ -87,7 +87,7 @@ def normal_score(params: Params, model: TrainedModel) -> float:
     key = (params.data, model.method.name, model.category, model.digest)
     if key not in _normal_scores:
         found, size = load_category(project_root() / params.data, model.category), model.method.params.image_size
-        region = find_region(params, found.folder, size)
+        region = find_region(params.evaluation, found.folder, size)
         images = load_images(split_of(params, found, model.method.seed)[1], size)
         _normal_scores[key] = float(np.median(model.method.score(images, region=region).scores))
     return _normal_scores[key]

@@ -7,7 +7,7 @@ depend on timing, so the bar is written to the file that ``ANOMALY_PROGRESS`` na
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -57,6 +57,7 @@ def progress_bar(
         return _Told(iterable, **options, file=io.StringIO())
     file = os.environ.get(PROGRESS_FILE)
     if file and show:
-        # line buffered and truncated: only the newest bar is of interest
-        return plain_tqdm(iterable, **options, file=Path(file).open("w", buffering=1), ncols=100)
+        with suppress(OSError):  # nobody there to read it: no reason to stop
+            # line buffered and truncated: only the newest bar is of interest
+            return plain_tqdm(iterable, **options, file=Path(file).open("w", buffering=1), ncols=100)
     return auto_tqdm(iterable, **options)

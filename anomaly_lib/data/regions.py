@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anomaly_lib.base.errors import InputError, nearest
+from anomaly_lib.base.errors import InputError, nearest, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.data.images import Problem
 
 if TYPE_CHECKING:
     import torch
 
-    from anomaly_lib.params import Params
+    from anomaly_lib.params import Evaluation
 
 KEYS = ("polygons", "exclude")
 PLACE = Path("train/region_of_interest.json")
@@ -41,26 +41,20 @@ def load_region(file: Path | str, image_size: int) -> torch.Tensor:
     """
     import torch
 
-    return torch.from_numpy(read_region(Path(file), image_size))
-
-
-def find_region(params: Params, category: Path, image_size: int) -> torch.Tensor | None:
-    """The region (S, S) of the category whose folder is given.
-
-    None where it has no file at ``PLACE``, or where the profile ignores it (``evaluation.region_of_interest``).
-    """
-    heeded = params.evaluation.region_of_interest and (category / PLACE).exists()
-    return load_region(category / PLACE, image_size) if heeded else None
-
-
-def read_region(file: Path, image_size: int) -> np.ndarray:
-    """As ``load_region``, without torch."""
-    polygons, exclude = read_polygons(file)
-    region = rasterise(polygons, exclude, image_size)
+    region = rasterise(*read_polygons(Path(file)), image_size)
     if not region.any():
         remedy = "make the polygons larger, or leave less out"
-        raise InputError(Problem(file, f"its region has no pixel at {image_size} x {image_size}", remedy))
-    return region
+        raise InputError(Problem(Path(file), f"its region has no pixel at {image_size} x {image_size}", remedy))
+    return torch.from_numpy(region)
+
+
+def find_region(evaluation: Evaluation, category: Path, image_size: int) -> torch.Tensor | None:
+    """The region (S, S) of the category whose folder is given.
+
+    None where it has no file at ``PLACE``, or where the profile ignores it (``region_of_interest``).
+    """
+    heeded = evaluation.region_of_interest and (category / PLACE).exists()
+    return load_region(category / PLACE, image_size) if heeded else None
 
 
 def save_region(file: Path | str, polygons: Sequence[Polygon], exclude: Sequence[Polygon] = ()) -> None:
@@ -71,7 +65,7 @@ def save_region(file: Path | str, polygons: Sequence[Polygon], exclude: Sequence
         with replacing(file) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(Problem(file, f"cannot be written ({error.strerror})", "name another file")) from error
+        raise refused(error, file, "cannot be written") from error
 
 
 def region_json(polygons: Sequence[Polygon], exclude: Sequence[Polygon] = ()) -> str:

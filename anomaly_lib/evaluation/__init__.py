@@ -1,13 +1,16 @@
 """Exact metrics and thresholds: the numbers this project reports, and why each can be believed."""
 
-from anomaly_lib.evaluation.comparison import compare
-from anomaly_lib.evaluation.curves import precision_recall_points, pro_points, roc_points
-from anomaly_lib.evaluation.groups import against_normals, by_defect_size, by_defect_type
+from anomaly_lib.evaluation.curves import aupro, precision_recall_points, pro_points, roc_points
 from anomaly_lib.evaluation.inputs import undefined_reason
-from anomaly_lib.evaluation.intervals import achieved_rate_interval, image_intervals, pixel_intervals, rate_interval
+from anomaly_lib.evaluation.intervals import (
+    achieved_rate_interval,
+    compare,
+    image_intervals,
+    pixel_intervals,
+    rate_interval,
+)
 from anomaly_lib.evaluation.metrics import average_precision, f1_at, f1_max, image_auroc, pixel_auroc
-from anomaly_lib.evaluation.overlap import aupro
-from anomaly_lib.evaluation.summary import evaluate
+from anomaly_lib.evaluation.summary import against_normals, by_defect_size, by_defect_type, evaluate
 from anomaly_lib.evaluation.thresholds import (
     expected_rate,
     false_positive_rate,
@@ -17,32 +20,3 @@ from anomaly_lib.evaluation.thresholds import (
     sigma_threshold,
     threshold_by,
 )
-
-__all__ = [
-    "achieved_rate_interval",
-    "against_normals",
-    "aupro",
-    "average_precision",
-    "by_defect_size",
-    "by_defect_type",
-    "compare",
-    "evaluate",
-    "expected_rate",
-    "f1_at",
-    "f1_max",
-    "false_positive_rate",
-    "image_auroc",
-    "image_intervals",
-    "is_anomalous",
-    "max_threshold",
-    "pixel_auroc",
-    "pixel_intervals",
-    "precision_recall_points",
-    "pro_points",
-    "quantile_threshold",
-    "rate_interval",
-    "roc_points",
-    "sigma_threshold",
-    "threshold_by",
-    "undefined_reason",
-]

@@ -1,7 +1,7 @@
 """What the metrics accept, brought to numpy and checked once, before anything is computed.
 
-Torch is never imported here: a tensor is recognised by its methods, so that AUPRO and thresholds
-work, and start quickly, in a process that has no use for torch.
+Torch is never imported here: a tensor is recognised by its methods, so that AUPRO and thresholds work, and start
+quickly, in a process that has no use for torch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def as_scores(values, name: str = "scores") -> np.ndarray:
     """Finite anomaly scores as a float32 or float64 array of the given shape, contiguous, C order.
 
     float32 stays float32 (sorting it is faster and exact); integers and lists become float64.
-    Raises ValueError if a value is NaN or infinite: a metric would silently rank it somewhere.
+    ValueError if a value is NaN or infinite: a metric would silently rank it somewhere.
     """
     array = to_numpy(values)
     if array.dtype not in (np.float32, np.float64):
@@ -41,8 +41,8 @@ def as_scores(values, name: str = "scores") -> np.ndarray:
 def as_labels(values, name: str = "labels") -> np.ndarray:
     """Labels or masks as a bool array of the given shape, True = anomalous, contiguous, C order.
 
-    Raises ValueError for any value besides 0 and 1: a mask of 0 and 255, or one resized with
-    interpolation, must be binarised by whoever knows what its grey values mean.
+    ValueError for any value besides 0 and 1: a mask of 0 and 255, or one resized with interpolation, must be
+    binarised by whoever knows what its grey values mean.
     """
     array = to_numpy(values)
     if array.dtype != bool:
@@ -62,6 +62,11 @@ def as_pair(scores, labels, names: tuple[str, str] = ("scores", "labels")) -> tu
     return pair
 
 
+def as_maps(maps, masks) -> tuple[np.ndarray, np.ndarray]:
+    """``as_pair`` of anomaly maps and masks, both (N, H, W)."""
+    return as_pair(maps, masks, ("maps", "masks"))
+
+
 def as_region(region, shape: tuple[int, ...]) -> np.ndarray | None:
     """A region of interest, (H, W) or (N, H, W), as bool (N, H, W) = `shape`; None for none.
 
@@ -75,11 +80,6 @@ def as_region(region, shape: tuple[int, ...]) -> np.ndarray | None:
     if not region.any():
         raise ValueError("region has no pixel; nothing would be evaluated")
     return np.broadcast_to(region, shape)
-
-
-def sides(masks: np.ndarray, region: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Which pixels (N, H, W) are normal and which are defect, both inside the region only where there is one."""
-    return (~masks, masks) if region is None else (~masks & region, masks & region)
 
 
 def undefined_reason(labels, level: str = "image") -> str | None:
@@ -99,3 +99,9 @@ def undefined_reason(labels, level: str = "image") -> str | None:
     if count == 0:
         return f"{anomalous} in the test split"
     return f"{normal} in the test split" if count == labels.size else None
+
+
+def with_reasons(values: dict, entries: dict | None = None) -> dict:
+    """Entries and values in one dict; a value that is text, a reason, becomes None and goes to "undefined"."""
+    undefined = {key: value for key, value in values.items() if isinstance(value, str)}
+    return (entries or {}) | values | dict.fromkeys(undefined) | {"undefined": undefined}

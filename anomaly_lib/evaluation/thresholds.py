@@ -1,6 +1,6 @@
 """Thresholds from held-out normal data alone: no test label is ever looked at.
 
-One convention everywhere: a pixel or an image is anomalous when its score is >= the threshold.
+One convention everywhere: a pixel or an image is anomalous when its score is >= the threshold (`is_anomalous`).
 
 DFR sets its threshold by the false-positive rate it expects on normal data (0.5 % of pixels; Yang et al.,
 Neurocomputing 2021). The same rule serves image scores, with a word about small n. Of n normal scores,
@@ -10,7 +10,7 @@ probability (k + 1) / (n + 1) (less with ties), so 1 / (n + 1) is the finest rat
 promise. `expected_rate` gives that number, to stand beside the requested one. Pixels of one image
 resemble each other, so for pixels n overstates what is known and the achieved rate scatters more.
 
-Two other rules are in use, "max" and "mean + k sigma"; `threshold_by` chooses by name.
+`threshold_by` chooses among this and two other rules by name; `calibrate` finds all that a model needs to decide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import math
 
 import numpy as np
 
-from anomaly_lib.evaluation.inputs import as_scores
+from anomaly_lib.evaluation.inputs import as_scores, to_numpy
+from anomaly_lib.params import Rule, Thresholds
 
 RULES = ("false_positive_rate", "max", "sigma")
 
@@ -28,10 +29,9 @@ def quantile_threshold(normal_values, false_positive_rate: float) -> float:
     """The smallest threshold that flags at most the requested share of the normal values.
 
     normal_values: finite scores of any shape, of held-out normal pixels or images; rate in [0, 1).
-    Exact, not interpolated: count(values >= threshold) <= rate x n, and any lower threshold of the
-    values' precision flags too many. It is the next float above the largest value that must pass, in
-    float32 or float64 as the values are: keep the scores' dtype between calibration and use, or
-    compare with `is_anomalous`. Peak 5 to 9 bytes a value.
+    Exact, not interpolated: count(values >= threshold) <= rate x n, and any lower threshold of the values' precision
+    flags too many. It is the next float above the largest value that must pass, in float32 or float64 as the values
+    are: compare with `is_anomalous`. Peak 5 to 9 bytes per value.
     ValueError for no values, non-finite values or another rate.
     """
     values = as_scores(normal_values, "normal values").reshape(-1)
@@ -44,10 +44,9 @@ def quantile_threshold(normal_values, false_positive_rate: float) -> float:
 def max_threshold(normal_values) -> float:
     """The next float above the largest normal value: none of them is flagged.
 
-    For few values, such as the image scores of a small class: n of them flag a new normal with probability
-    1 / (n + 1) and cannot promise less, whatever the formula. Not for pixels: one hot pixel in millions would
-    decide, and the more images are held out the less the threshold finds.
-    normal_values and errors as `quantile_threshold`, which gives the same for a rate below 1 / n.
+    For few values, such as the image scores of a small class. Not for pixels: one hot pixel in millions would decide,
+    and the more images are held out the less the threshold finds. Argument and errors as `quantile_threshold`, which
+    gives the same for a rate below 1 / n.
     """
     return quantile_threshold(normal_values, 0.0)
 
@@ -57,11 +56,10 @@ def sigma_threshold(normal_values, sigmas: float = 3.0) -> float:
 
     It reaches past the largest value, so it can ask for less than 1 / (n + 1), but only by assuming a bell curve.
     Were scores normally distributed, a new one would be flagged with probability P(T > sigmas / sqrt(1 + 1/n)), T
-    of Student with n - 1 degrees: 0.75 % for 12 images and 3 sigmas, 0.13 % only for very many. Apt for image
-    scores of small classes; anomaly maps have heavy tails and flag many times more, so prefer a rate for pixels.
+    of Student with n - 1 degrees: 0.75 % for 12 images and 3 sigmas, 0.13 % only for very many. Anomaly maps have
+    heavy tails and flag many times more, so prefer a rate for pixels.
     Values that are all equal have no deviation; they get `max_threshold`, or each would be flagged itself.
-    normal_values and errors as `quantile_threshold`; ValueError also for one value, or sigmas that are negative
-    or not finite. Peak 8 to 16 bytes a value.
+    Errors as `quantile_threshold`; ValueError also for one value, or sigmas that are negative or not finite.
     """
     values = as_scores(normal_values, "normal values").reshape(-1)
     if values.size < 2:
@@ -76,9 +74,6 @@ def sigma_threshold(normal_values, sigmas: float = 3.0) -> float:
 def threshold_by(rule: str, normal_values, rate: float, sigmas: float = 3.0) -> float:
     """The threshold that one of `RULES` gives; `rate` is read by the first only, `sigmas` by the last only.
 
-    "false_positive_rate" (`quantile_threshold`): many values, above all pixels, where rate >= 1 / (n + 1).
-    "max" (`max_threshold`): few image scores, and nothing is assumed of them.
-    "sigma" (`sigma_threshold`): few image scores, and a rate below 1 / (n + 1) is wanted.
     ValueError for another rule, and as the rule's function.
     """
     if rule == "false_positive_rate":
@@ -88,6 +83,35 @@ def threshold_by(rule: str, normal_values, rate: float, sigmas: float = 3.0) -> 
     if rule == "sigma":
         return sigma_threshold(normal_values, sigmas)
     raise ValueError(f"the threshold rule must be one of {', '.join(RULES)}, got {rule!r}")
+
+
+def calibrate(scores, maps, settings: Thresholds, region=None) -> dict[str, float | int | str | None]:
+    """Thresholds from normal images that were not trained on: their scores (N,) and maps (N, H, W).
+
+    ``image`` and ``pixel`` are the thresholds, each with its rule, ``pixel_median`` the zero of the shown scale.
+    ``image_requested_rate`` is the false-positive rate that the rule asks for, and ``image_expected_rate`` what so few
+    images can promise; None for the rule sigma, which asks for none. Pixels outside of the region of interest
+    ``region`` (H, W) bool do not count. ValueError without an image.
+    """
+    scores, maps = to_numpy(scores), to_numpy(maps)
+    pixels = maps if region is None else maps[:, to_numpy(region)]
+    requested = _requested_rate(settings.image_rule, settings.image_false_positive_rate)
+    return {
+        "image": threshold_by(settings.image_rule, scores, settings.image_false_positive_rate, settings.sigmas),
+        "pixel": threshold_by(settings.pixel_rule, pixels, settings.pixel_false_positive_rate, settings.sigmas),
+        "pixel_median": float(np.median(pixels)),
+        "held_out_images": len(scores),
+        "image_rule": settings.image_rule,
+        "image_requested_rate": requested,
+        "image_expected_rate": None if requested is None else expected_rate(len(scores), requested),
+        "pixel_rule": settings.pixel_rule,
+        "pixel_requested_rate": _requested_rate(settings.pixel_rule, settings.pixel_false_positive_rate),
+    }
+
+
+def _requested_rate(rule: Rule, rate: float) -> float | None:
+    """The share of normals that a rule is to flag: none above their maximum; sigma does not say."""
+    return {"false_positive_rate": rate, "max": 0.0, "sigma": None}[rule]
 
 
 def expected_rate(count: int, false_positive_rate: float) -> float:
@@ -106,6 +130,24 @@ def is_anomalous(scores, threshold: float) -> np.ndarray:
     numbers would flag the lower one: on a saturated map that is most of the picture.
     """
     return as_scores(scores) >= np.float64(threshold)
+
+
+def decide(score: float, threshold: float | None) -> str | None:
+    """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
+    if threshold is None:
+        return None
+    return "anomalous" if is_anomalous(score, threshold) else "normal"
+
+
+def decision_words(score: float, threshold: float | None) -> str:
+    """'3.2 below 4.1, normal', or that there is no threshold to decide by."""
+    if threshold is None:
+        return f"{score:.3g}; no threshold, so no decision"
+    # as many digits as it takes to tell the two apart
+    digits = next((n for n in range(3, 9) if f"{score:.{n}g}" != f"{threshold:.{n}g}"), 9)
+    decision = decide(score, threshold)
+    side = "at or above" if decision == "anomalous" else "below"
+    return f"{score:.{digits}g} {side} {threshold:.{digits}g}, {decision}"
 
 
 def false_positive_rate(normal_values, threshold: float) -> float | None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.names import composed
 from anomaly_lib.data.folder import GOOD, Sample
 from anomaly_lib.data.images import Problem
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.ingest.names import composed
 from anomaly_lib.ingest.plan import (
     READ,
     Item,

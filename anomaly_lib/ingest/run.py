@@ -7,11 +7,11 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError, disk_error, nearest
+from anomaly_lib.base.errors import InputError, nearest, refused
+from anomaly_lib.base.names import composed, why_name_is_refused
 from anomaly_lib.data.images import printable
 from anomaly_lib.ingest.guard import OWN, guard_store
 from anomaly_lib.ingest.layouts import LAYOUTS, Layout
-from anomaly_lib.ingest.names import composed, why_name_is_refused
 from anomaly_lib.ingest.plan import (
     PICTURES,
     LeftOut,
@@ -67,7 +67,7 @@ def ingest(request: Request, output: Path | None = None, progress: bool = True) 
     try:
         return _ingest(request, (output or Path(LAYOUTS[request.layout].output)).absolute(), progress)
     except OSError as error:  # a name too long, a folder that may not be read, a disk that fails
-        raise disk_error(error) from error
+        raise refused(error) from error
 
 
 def _ingest(request: Request, output: Path, progress: bool) -> Outcome:

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from anomaly_lib.base.disk import free_bytes
-from anomaly_lib.base.errors import DISK_ERRORS, InputError
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, read_mask, read_rgb
@@ -27,6 +27,7 @@ RECORD = "ingest.json"
 ABOUT = "README.md"
 HIDDEN = ".ingest-"
 """Unfinished work begins with this; ``.dvcignore`` knows it."""
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 RESERVE = 50_000_000
 """Bytes that stay free: a disk filled to the brim stops everything else too."""
 
@@ -53,7 +54,7 @@ def hidden_folders(target: Path) -> tuple[Path, Path]:
 def partial_folder(target: Path, record: dict) -> Iterator[Path]:
     """The hidden folder of an unfinished ingest, locked against other processes.
 
-    It stays when the disk stops the block (``DISK_ERRORS``), so that the same ingest goes on. Other errors leave
+    It stays when the disk stops the block (full, read-only), so that the same ingest goes on. Other errors leave
     nothing: neither it, nor what was unpacked, nor the folders that were made for it. One that another ingest left is
     emptied first. Raises InputError when another process works on it, and for links in its place, which are not
     followed; OSError when it cannot be made.
@@ -78,7 +79,7 @@ def partial_folder(target: Path, record: dict) -> Iterator[Path]:
                     path.unlink()
             yield folder
     except (InputError, OSError) as error:
-        if locked and getattr(error, "errno", None) not in DISK_ERRORS:
+        if locked and getattr(error, "errno", None) not in _DISK:
             for place in (folder, unpacked):
                 shutil.rmtree(place, ignore_errors=True)
         for parent in made:

@@ -36,16 +36,27 @@ def canonical_source(notebook):
     return notebook
 
 
+def read_notebook(file: Path) -> nbformat.NotebookNode:
+    """A notebook in nbformat 4. Raises InputError for a file that is missing or no notebook."""
+    broken = (OSError, ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError)
+    try:
+        notebook = nbformat.read(file, 4)
+        nbformat.validate(notebook)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such notebook") from None
+    except (*broken, nbformat.reader.NotJSONError) as error:
+        first = str(error).partition("\n")[0]
+        raise InputError(f"{file}: not a notebook ({first}); restore it with git checkout") from None
+    return notebook
+
+
 def strip(source: Path, target: Path) -> None:
     """Write the canonical copy of each ``*.ipynb`` in the folder ``source`` into the folder ``target``."""
     notebooks = sorted(source.glob("[!.]*.ipynb"))  # a hidden one is half a file that a kill left
     if not notebooks:
         raise InputError(f"{source}: holds no notebook")
     for file in notebooks:
-        try:
-            notebook = canonical_source(nbformat.read(file, 4))
-        except (ValueError, nbformat.reader.NotJSONError) as error:
-            raise InputError(f"{file}: not a notebook ({error}); restore it with git checkout") from None
+        notebook = canonical_source(read_notebook(file))
         with replacing(target / file.name) as temporary:
             nbformat.write(notebook, temporary)
 

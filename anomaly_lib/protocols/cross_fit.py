@@ -21,7 +21,7 @@ def cross_fitted(
     """Maps and scores of ``normals`` (N, 3, S, S), each image by a model like ``detector`` trained without its fold.
 
     Costs ``folds`` trainings, each on (1 - 1/folds) N images; ``work`` is a folder for caches and for resuming,
-    ``region`` as in ``Method.score``. Raises InputError with fewer than two images a fold.
+    ``region`` as in ``Method.score``. Raises InputError with fewer than two images per fold.
     """
     if len(normals) < 2 * folds:
         raise InputError(f"cross_fit: {folds} folds of {len(normals)} normal images leave some with less than two")
@@ -34,4 +34,5 @@ def cross_fitted(
         other.fit(normals[others], work / f"fold-{index}" if work else None, progress)
         scored.append(other.score(normals[fold], region=region))
     order = torch.cat(parts).argsort()
-    return ScoreMaps(*(torch.cat([getattr(part, name) for part in scored])[order] for name in ("maps", "scores")))
+    maps, scores = torch.cat([part.maps for part in scored]), torch.cat([part.scores for part in scored])
+    return ScoreMaps(maps[order], scores[order])

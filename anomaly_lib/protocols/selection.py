@@ -19,8 +19,8 @@ CRITERIA = ("synthetic_image_auroc", "synthetic_aupro_030")
 
 def selection_metrics(
     detector: Method, normals: Tensor, scored: ScoreMaps, settings: Selection, region: Tensor | None = None
-) -> dict[str, float]:
-    """Image AUROC and AUPRO 0.3 on synthetic anomalies, the `CRITERIA`; both confined to ``region``.
+) -> dict[str, float | None]:
+    """Image AUROC and AUPRO 0.3 on synthetic anomalies, the `CRITERIA`, confined to the region of interest ``region``.
 
     ``normals`` (N, 3, S, S) held-out normal images, ``scored`` what the detector says of them. The anomalies are the
     same for every method of the same image size, seed 0.

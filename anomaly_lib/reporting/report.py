@@ -1,20 +1,20 @@
 """``results.md``: what was run, the tables, how far they can be trusted, and a picture of each method and category."""
 
+import json
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
-
 from anomaly_lib.params import Params, params_hash
+from anomaly_lib.pipeline.runs import runs_of
 from anomaly_lib.registry import method_class, shown_name
-from anomaly_lib.reporting.decisions import choices, intervals, pairs, promises
-from anomaly_lib.reporting.groups import groups_section, uncertain_section
-from anomaly_lib.reporting.published import published_section
-from anomaly_lib.reporting.results import METRICS, parts_table, run_key, table
+from anomaly_lib.reporting.results import METRICS, TITLES, mean_cell, parts_table, table
+from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises, uncertain_section
 from anomaly_lib.reporting.tables import markdown_table
 
+FILE = Path(__file__).with_name("published.json")
+SHOWN = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro_030")
 SOURCES = (
     ("loss, pictures of training", "train-KEY", "03_train"),
     ("thresholds, held-out scores, synthetic anomalies", "calibrate-KEY", "03b_calibrate"),
@@ -39,39 +39,16 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def overview_figure(rows: Sequence[dict]) -> Figure:
-    """Image AUROC, pixel AUROC and AUPRO 0.3 of each run, by category: a dot a seed. What no run has is left out."""
-    wanted = [metric for metric in METRICS if metric.key in ("image_auroc", "pixel_auroc", "aupro_030")]
-    shown = [m for m in wanted if any(row.get(m.key) is not None for row in rows)] or wanted[:1]
-    categories = list(dict.fromkeys(row["category"] for row in rows))
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    size = (3.1 * len(shown) + 1.6, 0.45 * len(categories) + 1.6)
-    figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False)
-    for axis, metric in zip(axes[0], shown, strict=True):
-        for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
-            runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
-            heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
-            axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
-        axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
-        axis.grid(axis="x", alpha=0.3)
-    axes[0, 0].margins(y=0.25)
-    axes[0, 0].invert_yaxis()
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
-    return figure
-
-
 def copy_demos(params: Params, reports: Path, target: Path) -> None:
     """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds.
 
     None of them where ``gif.in_report`` is false.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for method in params.methods if params.gif.in_report else ():
-        for category in params.categories:
-            source = reports / "gif" / run_key(method, category, params.seeds[0])
-            for name in ("demo.gif", "strip.png"):
-                if (source / name).is_file():
-                    shutil.copyfile(source / name, target / f"{method}-{category}{Path(name).suffix}")
+    for run in runs_of(params) if params.gif.in_report else ():
+        for file in (run.file(reports, "demo.gif"), run.file(reports, "strip.png")):
+            if run.seed == params.seeds[0] and file.is_file():
+                shutil.copyfile(file, target / f"{run.method}-{run.category}{file.suffix}")
 
 
 def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
@@ -90,8 +67,7 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         f"* made with {versions}; CPU threads a stage: {params.threads}",
     ]
     for name, section in params.methods.items():
-        method = method_class(name)
-        lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
+        lines.append(f"* {shown_name(name)}: params hash `{params_hash(section)}`; {method_class(name).paper}")
     return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
 
 
@@ -105,12 +81,9 @@ def _where(rows: Sequence[dict], params: Params) -> str:
     """Which notebook and settings made what."""
     if not any("image_auroc" in row for row in rows):
         return ""
+    executed = f"{params.reports}/notebooks"
     lines = [
-        {
-            "what": what,
-            "executed notebook": f"`{params.reports}/notebooks/{run}.ipynb`",
-            "source": f"`notebooks/{source}.ipynb`",
-        }
+        {"what": what, "executed notebook": f"`{executed}/{run}.ipynb`", "source": f"`notebooks/{source}.ipynb`"}
         for what, run, source in SOURCES
     ]
     words = (
@@ -156,3 +129,53 @@ def _picture(method: str, category: str) -> str:
     )
     file = f"gifs/{method}-{category}"
     return f"### {shown_name(method)}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"
+
+
+# Published results beside ours: always with where they stand and how they were made, never as targets.
+
+
+@cache
+def published() -> dict:
+    """What published.json holds: ``entries`` in percent, and ``about`` with the words for confidence."""
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def published_section(rows: Sequence[dict], params: Params) -> str:
+    """Means of the published results with their settings; on data that they were made on, ours beside them too."""
+    lines = [
+        {"results": f"{e['method']}: {e['source']}", "data": e["dataset"]}
+        | {TITLES[key]: _percent(e["mean"].get(key)) for key in SHOWN}
+        | {"settings": e["settings"], "confidence": e["confidence"]}
+        for e in published()["entries"]
+    ]
+    words = (
+        f"## Published results\n\nOf one model per category, as shares of 1. {_relation(params)} "
+        "None of them held out data to choose on; DMAD's were maximised over two scores on the test labels; none "
+        "reports several seeds. A dash: not published. Confidence: "
+        + "; ".join(f"*{word}*: {meaning}" for word, meaning in published()["about"]["confidence"].items())
+    )
+    return "\n\n".join([f"{words}.", markdown_table(lines), *_side_by_side(rows, params)])
+
+
+def _relation(params: Params) -> str:
+    if params.published_as is None:
+        return "**Made on other data than ours, mostly with larger networks and longer training: not comparable.**"
+    return f"Ours on {params.published_as}: settings differ where the params of a method say so."
+
+
+def _side_by_side(rows: Sequence[dict], params: Params) -> list[str]:
+    """For each shown metric, our methods and the published ones by category."""
+    entries = [e for e in published()["entries"] if e["dataset"] == params.published_as and e["per_category"]]
+    tables = []
+    for key in SHOWN if entries else ():
+        lines = []
+        for category in params.categories:
+            ours = {f"{shown_name(name)}, ours": mean_cell(rows, name, category, key) for name in params.methods}
+            theirs = {e["id"]: _percent(e["per_category"].get(category, {}).get(key)) for e in entries}
+            lines.append({"category": category} | ours | theirs)
+        tables.append(f"### {TITLES[key]}, beside the published\n\n{markdown_table(lines)}")
+    return tables
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value / 100:.3f}"

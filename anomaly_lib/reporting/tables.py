@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str]) -> None:
-    """One line a row; an empty field where there is no number. Keys that are no column are left out."""
+    """One line per row; an empty field where there is no number. Keys that are no column are left out."""
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, extrasaction="ignore", restval="", lineterminator="\n")
         writer.writeheader()

@@ -21,7 +21,7 @@ class Finding:
 
 
 KNOWN = {
-    ("anomaly_lib/reporting/curves.py", "colours"): "counts in a confusion table, which also stand there as numbers",
+    ("anomaly_lib/figures/results.py", "colours"): "counts in a confusion table, which also stand there as numbers",
     ("anomaly_course/widgets/threshold_view.py", "colours"): "the same",
     (
         "anomaly_course/widgets/operations.py",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from anomaly_lib.reporting.display import image_element
+from anomaly_lib.figures.display import image_element
 
 IMAGE_KINDS = ("image/png", "image/jpeg", "image/gif")
 DATA_URI = re.compile(r'src="data:(image/[a-z]+);base64,([^"]+)"')

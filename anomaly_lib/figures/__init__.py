@@ -1,0 +1,1 @@
+"""All plain figures, in one style."""

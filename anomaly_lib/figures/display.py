@@ -1,0 +1,47 @@
+"""Show pictures in a notebook with words for people who do not see them.
+
+As HTML: JupyterLab leaves the alternative text of a plain image output out (seen in 4.6), where nbconvert does not.
+"""
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+from anomaly_lib.figures.style import save_figure
+
+KINDS = {".png": "image/png", ".gif": "image/gif"}
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display the figure with the alternative text ``alt``, and close it."""
+    display(HTML(image_element(png(figure), alt)))
+
+
+def save_and_show(figure: Figure, file: Path, alt: str) -> None:
+    """Write the figure to a PNG file, and display it as ``show`` does."""
+    save_figure(figure, file)
+    show(figure, alt)
+
+
+def show_file(file: Path, alt: str) -> None:
+    """Display a PNG or GIF file with the alternative text ``alt``."""
+    display(HTML(image_element(file.read_bytes(), alt, KINDS[file.suffix])))
+
+
+def image_element(image: bytes, alt: str, kind: str = "image/png") -> str:
+    """An ``img`` that holds the image itself, never wider than its place: a part to scroll to would not be seen."""
+    data = base64.b64encode(image).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:{kind};base64,{data}" style="max-width: 100%; height: auto">'
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; closes it, or the inline backend would show it a second time."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    plt.close(figure)
+    return stream.getvalue()
