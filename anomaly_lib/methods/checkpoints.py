@@ -7,6 +7,7 @@ that every number of a report can name the checkpoint that it comes from.
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +19,9 @@ from safetensors.torch import load_file, save
 from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.reproducibility import provenance
-from anomaly_lib.methods.base import Method
+from anomaly_lib.data import Sample
+from anomaly_lib.data.tensors import load_images
+from anomaly_lib.methods.base import Method, ScoreMaps, in_batches
 from anomaly_lib.registry import method_class, params_class
 
 FORMAT: Literal[1] = 1
@@ -105,6 +108,12 @@ def load_model(folder: Path) -> TrainedModel:
         if (tensor.dtype, tensor.shape) != (restored[name].dtype, restored[name].shape):
             raise InputError(f"{tensors}: {name} has another type or shape than {RECORD} asks for; {_AGAIN}")
     return TrainedModel(method, record.category, record.thresholds, record.digest)
+
+
+def score_samples(method: Method, samples: Sequence[Sample], description: str, progress: bool = False) -> ScoreMaps:
+    """What a trained method says of images on disk; a few are in memory at a time. InputError as ``load_images``."""
+    batches = in_batches(samples, description, progress)
+    return ScoreMaps.joined([method.score(load_images(batch, method.params.image_size)) for batch in batches])
 
 
 def _untrained(file: Path, record: Record) -> Method:
