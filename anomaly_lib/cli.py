@@ -197,7 +197,7 @@ def _tiling(options: argparse.Namespace):
 
 def _import_official(options: argparse.Namespace) -> int:
     from anomaly_lib.base.reproducibility import make_deterministic
-    from anomaly_lib.methods.official.models import import_official
+    from anomaly_lib.methods.official import import_official
 
     make_deterministic(threads=1)
     files = (options.files, options.output, options.category, options.data, options.weights, options.image_size)
@@ -209,7 +209,7 @@ def _import_official(options: argparse.Namespace) -> int:
 
 
 def _export_official(options: argparse.Namespace) -> int:
-    from anomaly_lib.methods.official.models import export_official
+    from anomaly_lib.methods.official import export_official
 
     for file in export_official(options.model, options.output):
         print(f"wrote {file}")

@@ -104,7 +104,7 @@ def _data_ingest(options: argparse.Namespace) -> int:
 
 
 def _data_align(options: argparse.Namespace) -> int:
-    from anomaly_lib.alignment.folder import align_category
+    from anomaly_lib.alignment import align_category
 
     summary = align_category(options.source, options.target, options.reference, max_gigabytes=options.max_gigabytes)
     print(f"wrote {options.target}: {summary}")
@@ -112,7 +112,7 @@ def _data_align(options: argparse.Namespace) -> int:
 
 
 def _data_move(options: argparse.Namespace) -> int:
-    from anomaly_lib.alignment.moved import move_category
+    from anomaly_lib.alignment import move_category
 
     how = {"degrees": options.degrees, "shift": options.shift, "max_gigabytes": options.max_gigabytes}
     count = move_category(options.source, options.target, options.seed, **how)

@@ -25,20 +25,9 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import PROGRESS_FILE
 from anomaly_lib.params import load_params
+from anomaly_lib.pipeline.warm import ENVIRONMENT
 from anomaly_lib.registry import nearest
 
-# Forced, not defaulted: a variable in the caller's shell must not change the bytes.
-ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",
-    "SOURCE_DATE_EPOCH": "0",
-    "TQDM_DISABLE": "1",
-    "OMP_NUM_THREADS": "1",  # BLAS stays on one thread; torch takes its number from params
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-}
 VOLATILE = (
     # <object at 0x7f...>; not inside a word, as the base64 of an embedded picture has such pieces, too
     (re.compile(r"(?<![\w+/])0x[0-9a-f]{6,16}\b"), "0x0"),

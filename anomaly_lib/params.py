@@ -23,7 +23,7 @@ from pydantic import (
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import why_name_is_refused
-from anomaly_lib.registry import nearest, params_class
+from anomaly_lib.registry import baselines_last, nearest, params_class
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -117,7 +117,7 @@ class SynthesisRecipe(Frozen):
     rotation_probability: Annotated[float, Field(ge=0, le=1)] = 0.3
     """Share of the normal images that are turned first; 0 for oriented parts (paper: all)."""
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 90.0
-    """They are turned by up to so much, both ways (paper: 45)."""
+    """They are turned by up to this angle, both ways (paper: 45)."""
     shape: Literal["perlin", "rectangles"] = "perlin"
     """What the mask is cut from (paper, table 3: rectangles are worse)."""
     threshold: Annotated[float, Field(gt=-1, lt=1)] | None = 0.5
@@ -127,7 +127,7 @@ class SynthesisRecipe(Frozen):
     texture_operations: Literal["ten", "seven", "none"] = "ten"
     """Three distinct ones change each texture, of the authors' ten or the paper's seven."""
     opacity: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)] = [0.2, 1.0]
-    """Range of the texture's opacity inside the mask, 1 - beta (paper: 0.1 to 1; 1 to 1 turns beta off)."""
+    """Range of the texture's opacity inside the mask, beta in eq. (4) (paper: 0.1 to 1; 1 to 1 turns it off)."""
     cutout_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the anomalous samples that get a plain white or grey rectangle instead."""
 
@@ -289,7 +289,7 @@ def parse_params(raw: Any) -> Params:
     methods = raw.get("methods")
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
-    typed = {name: _method_params(name, section or {}, raw.get("textures")) for name, section in methods.items()}
+    typed = {name: _method_params(name, methods[name] or {}, raw.get("textures")) for name in baselines_last(methods)}
     return _validated(Params, raw | {"methods": typed}, [])
 
 

@@ -1,48 +1,65 @@
-"""Which methods exist. Free of torch, so that reading params stays quick.
+"""Which methods exist, in the order in which they are shown. Free of torch, so that reading params stays quick.
 
-A method is a package under ``anomaly_lib/methods`` with two modules: ``params`` (its ``Params``) and
-``method`` (its ``Method``). One line here makes it known to params, pipeline, notebooks and commands.
+A method NAME with the class Name is a package ``anomaly_lib/methods/NAME`` with two modules: ``params``, which holds
+``NameParams``, and ``method``, which holds ``Name``. One line here makes it known to params, pipeline, notebooks,
+figures and commands.
 """
 
 import difflib
+from collections.abc import Iterable
 from importlib import import_module
+from typing import Any, Literal, NamedTuple
 
 from anomaly_lib.base.errors import InputError
 
+
+class Entry(NamedTuple):
+    """One method."""
+
+    title: str
+    """Its name in tables, figures and messages."""
+    class_name: str
+    """Its class; that of its params has the same name and ``Params`` behind it."""
+    role: Literal["method", "baseline"] = "method"
+    """Whether it is one of the methods under study, or what they are compared with; baselines are shown last."""
+
+
 METHODS = {
-    "draem": "anomaly_lib.methods.draem",
-    "dfr": "anomaly_lib.methods.dfr",
-    "dmad": "anomaly_lib.methods.dmad",
+    "draem": Entry("DRAEM", "Draem"),
+    "dfr": Entry("DFR", "Dfr"),
+    "dmad": Entry("DMAD", "Dmad"),
 }
+"""By name: the key in params.yaml, in file names, and the package."""
 
 
 def method_modules(name: str) -> tuple[str, str]:
-    """The two modules that are imported by name. Raises InputError for an unknown method."""
-    return f"{_package(name)}.params", f"{_package(name)}.method"
+    """The two modules that are imported by name. Raises InputError, with the nearest name, for an unknown method."""
+    if name not in METHODS:
+        raise InputError(f"unknown method '{name}': {nearest(name, METHODS)}")
+    return f"anomaly_lib.methods.{name}.params", f"anomaly_lib.methods.{name}.method"
 
 
-def params_class(name: str) -> type:
+def params_class(name: str) -> Any:
     """The pydantic model of a method's section in params.yaml. Raises InputError for an unknown name."""
-    return import_module(method_modules(name)[0]).Params
+    return getattr(import_module(method_modules(name)[0]), f"{METHODS[name].class_name}Params")
 
 
-def method_class(name: str) -> type:
+def method_class(name: str) -> Any:
     """The class that implements ``anomaly_lib.methods.base.Method``. Raises InputError for an unknown name."""
-    return import_module(method_modules(name)[1]).Method
+    return getattr(import_module(method_modules(name)[1]), METHODS[name].class_name)
 
 
 def shown_name(name: str) -> str:
-    """A method's name as people write it, DRAEM for draem; any other text stays as it is."""
-    return name.upper() if name in METHODS else name
+    """A method's name for people, DRAEM for draem; any other text stays as it is."""
+    return METHODS[name].title if name in METHODS else name
 
 
-def nearest(name: str, valid) -> str:
-    """``" (did you mean 'x'?)"`` with the nearest valid name, or the list of valid names."""
+def baselines_last(names: Iterable[str]) -> list[str]:
+    """The names, methods before baselines, otherwise in their order; an unknown one counts as a method."""
+    return sorted(names, key=lambda name: name in METHODS and METHODS[name].role == "baseline")
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """``did you mean 'x'?`` with the nearest valid name, or else the list of valid names."""
     close = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(sorted(valid))}"
-
-
-def _package(name: str) -> str:
-    if name not in METHODS:
-        raise InputError(f"unknown method '{name}': {nearest(name, METHODS)}")
-    return METHODS[name]

@@ -94,9 +94,9 @@ def plain_sample(
     texture = textures[rng.integers(len(textures))]
     for index in rng.choice(len(PLAIN_OPERATIONS), 3, replace=False):
         texture = PLAIN_OPERATIONS[index](texture, rng)
-    beta = rng.uniform(0, 0.8)
+    opacity = rng.uniform(0.2, 1)
     levels = np.asarray(texture, np.float32).transpose(2, 0, 1) / 255
-    return np.where(mask, beta * normal + (1 - beta) * levels, normal).astype(np.float32), mask.astype(np.float32)
+    return np.where(mask, (1 - opacity) * normal + opacity * levels, normal).astype(np.float32), mask.astype(np.float32)
 
 
 def plain_batch(normals: np.ndarray, textures: list[Image.Image], rng: np.random.Generator, clean: float) -> tuple:

@@ -22,8 +22,8 @@ from anomaly_lib.data import Category, load_category, split_normals
 from anomaly_lib.data.regions import load_region, save_region
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
-from anomaly_lib.methods.dfr.method import Method
-from anomaly_lib.methods.dfr.params import Params
+from anomaly_lib.methods.dfr.method import Dfr
+from anomaly_lib.methods.dfr.params import DfrParams
 from harness import run, spread
 
 import torch
@@ -39,7 +39,7 @@ ROUND_THE_CAPSULE = [[0.02, 0.2], [0.98, 0.2], [0.98, 0.8], [0.02, 0.8]]
 class Trained:
     """DFR of one copy of the category, what it cost, and the test images to score."""
 
-    method: Method
+    method: Dfr
     category: Category
     images: torch.Tensor
     masks: torch.Tensor
@@ -50,7 +50,7 @@ class Trained:
 def fit(folder: Path, steps: int, seed: int, made_in: float = 0.0) -> Trained:
     """Train DFR's default, with fewer steps, on a category folder."""
     category = load_category(folder.parent, folder.name)
-    method = Method(Params(steps=steps), seed)
+    method = Dfr(DfrParams(steps=steps), seed)
     normals, _ = split_normals(category.train, HELD_OUT, derived_seed(seed, "split"))
     size = method.params.image_size
     images = load_images(normals, size)

@@ -16,17 +16,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomaly_lib.alignment.copying import write_png
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import Category, Sample, load_category, split_normals
+from anomaly_lib.data.copying import write_png
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.figures.style import save_figure
-from anomaly_lib.methods.dfr.method import Method
-from anomaly_lib.methods.dfr.params import Params
+from anomaly_lib.methods.dfr.method import Dfr
+from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.params import Thresholds
 from anomaly_lib.tiling import Tiling, tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
@@ -80,15 +80,15 @@ def _tray(pictures: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def fit(normals: tuple[Sample, ...], params: Params, seed: int) -> tuple[Method, float]:
+def fit(normals: tuple[Sample, ...], params: DfrParams, seed: int) -> tuple[Dfr, float]:
     """DFR of some photos, and the seconds of its training."""
-    method, images = Method(params, seed), load_images(normals, params.image_size)
+    method, images = Dfr(params, seed), load_images(normals, params.image_size)
     start = time.perf_counter()
     method.fit(images, progress=sys.stderr.isatty())
     return method, time.perf_counter() - start
 
 
-def whole(method: Method, test: tuple[Sample, ...], trained_in: float) -> Scored:
+def whole(method: Dfr, test: tuple[Sample, ...], trained_in: float) -> Scored:
     """Score trays squeezed to the method's input."""
     start = time.perf_counter()
     scored = method.score(load_images(test, method.params.image_size))
@@ -96,7 +96,7 @@ def whole(method: Method, test: tuple[Sample, ...], trained_in: float) -> Scored
     return Scored(maps, scored.scores, trained_in + time.perf_counter() - start)
 
 
-def tiled(method: Method, test: tuple[Sample, ...], trained_in: float, tiling: Tiling) -> Scored:
+def tiled(method: Dfr, test: tuple[Sample, ...], trained_in: float, tiling: Tiling) -> Scored:
     """Score trays in tiles."""
     start = time.perf_counter()
     bar = progress_bar(test, description="tiles", show=sys.stderr.isatty())
@@ -109,18 +109,18 @@ def compare(folder: Path, steps: int, seed: int) -> tuple[dict[str, Scored], flo
     """{way of looking: what it saw}, and the image threshold of the model of tiles."""
     trays = load_category(folder.parent, folder.name)
     normals, _ = split_normals(trays.train, HELD_OUT, derived_seed(seed, "split"))
-    small, seconds = fit(normals, Params(steps=steps), seed)
+    small, seconds = fit(normals, DfrParams(steps=steps), seed)
     size = small.params.image_size
     found = {f"whole, squeezed to {size}": whole(small, trays.test, seconds)}
     found[f"tiles of {TILE}, model of whole trays"] = tiled(small, trays.test, seconds, Tiling(TILE, OVERLAP))
-    large, seconds = fit(normals, Params(steps=steps, image_size=2 * size, feature_size=128), seed)
+    large, seconds = fit(normals, DfrParams(steps=steps, image_size=2 * size, feature_size=128), seed)
     found[f"whole, squeezed to {2 * size}"] = whole(large, trays.test, seconds)
     tile_category(folder, folder.with_name("tiles"), Tiling(TILE), train_only=True, progress=sys.stderr.isatty())
     cut = load_category(folder.parent, "tiles").train
     names = {sample.path.stem for sample in normals}
     # split by tray: tiles of one tray are too alike to be held out from each other
     ours, held_out = ([s for s in cut if (s.path.stem.split("_r")[0] in names) == is_fit] for is_fit in (True, False))
-    method, seconds = fit(ours, Params(steps=steps), seed)
+    method, seconds = fit(ours, DfrParams(steps=steps), seed)
     for overlap in (0.0, OVERLAP):
         how = Tiling(TILE, overlap)
         found[f"tiles of {TILE}, overlap {overlap:.0%}"] = tiled(method, trays.test, seconds, how)

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from anomaly_lib.methods.draem.losses import focal_loss, ssim_loss
+from anomaly_lib.methods.draem.method import computes_bf16
 from anomaly_lib.methods.draem.network import DraemNetworks, initialise
-from anomaly_lib.methods.draem.optimisation import computes_bf16
-from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.methods.draem.params import DraemParams
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--discriminative-width", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    defaults = Params()
+    defaults = DraemParams()
     plain = Variant("plain: float32, channels first")
     layout = "channels last" if defaults.channels_last else "channels first"
     precision = "bf16" if computes_bf16(torch.device("cpu")) else "float32"  # what the default, auto, means here

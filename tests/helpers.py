@@ -123,8 +123,8 @@ def assert_reads_without_a_kernel(executed, file: Path) -> None:
     assert all(address.startswith("data:") for address in page.fetched)
 
 
-def run_notebook(file: Path, **parameters: str) -> None:
-    """Run a notebook's code in this process, where torch is loaded already."""
+def run_notebook(file: Path, **parameters: str) -> dict[str, Any]:
+    """Run a notebook's code in this process, where torch is loaded already; its variables come back."""
     namespace = {}
     for cell in nbformat.read(file, 4).cells:
         if cell.cell_type == "code":
@@ -132,6 +132,7 @@ def run_notebook(file: Path, **parameters: str) -> None:
             if "parameters" in cell.metadata.get("tags", []):
                 namespace |= parameters
     plt.close("all")
+    return namespace
 
 
 def assert_stripped(file: Path) -> None:

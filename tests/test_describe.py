@@ -64,15 +64,15 @@ def test_the_most_frequent_goes_before_the_first_by_name(data):
     assert list(describe(data, ["wood"])[0].sizes) == ["30x20", "10x10"]
 
 
-def test_areas_are_shares_of_the_image_and_regions_8_connected(data):
+def test_areas_are_shares_of_the_image_and_components_8_connected(data):
     rust = describe(data)[-1]
     assert (rust.area_min, rust.area_median, rust.area_max) == pytest.approx((0.01, 0.03, 0.5))
-    assert rust.regions == 1 + 2 + 1
+    assert rust.components == 1 + 2 + 1
 
 
 def test_without_masks_areas_are_absent_not_zero(data):
     chip = describe(data)[1]
-    assert (chip.area_min, chip.area_median, chip.area_max, chip.regions) == (None, None, None, None)
+    assert (chip.area_min, chip.area_median, chip.area_max, chip.components) == (None, None, None, None)
 
 
 def test_sizes_are_those_of_the_upright_image(data):
@@ -97,7 +97,7 @@ def test_bad_input_is_named(data):
 
 
 def test_rows_become_json(data):
-    assert json.loads(json.dumps([asdict(row) for row in describe(data)]))[3]["regions"] == 4
+    assert json.loads(json.dumps([asdict(row) for row in describe(data)]))[3]["components"] == 4
 
 
 def test_the_table_is_markdown_with_aligned_columns(data):

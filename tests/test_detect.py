@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -138,6 +139,46 @@ def test_links_to_folders_are_reported_and_not_followed(model, photos, tmp_path)
     results = detect(model, photos, tmp_path / "out", pictures=False, progress=False)
     assert len(results.rows) == 4
     assert {problem.path.name for problem in results.skipped} == {"loop", "away", "torn.png"}
+
+
+def save_as(photos, name):
+    """The anomalous photo under another name and in the format that the name says."""
+    options = {"format": "WEBP", "lossless": True} if name.endswith("webp") else {"format": "JPEG", "quality": 95}
+    Image.open(photos / "bad.png").convert("RGB").save(photos / name, **options)
+
+
+def test_photos_of_every_type_that_is_read_are_looked_at(model, photos, tmp_path):
+    names = ["a.webp", "b.JFIF", "line 2/c.jpe"]
+    for name in names:
+        save_as(photos, name)
+    results = detect(model, photos, tmp_path / "out", pictures=False, progress=False)
+    assert {row.file: row.decision for row in results.rows if row.file in names} == dict.fromkeys(names, "anomalous")
+
+
+@pytest.mark.parametrize("name", ["ng.gif", "ng.HEIC", "line 2/ng.jp2", "deep/er/ng.avif"])
+def test_a_photo_of_a_type_that_is_not_read_never_passes_unseen(name, model_folder, photos, tmp_path, capsys):
+    (photos / "torn.png").unlink()
+    (photos / name).parent.mkdir(parents=True, exist_ok=True)
+    (photos / name).write_bytes(b"whatever")
+    assert run(photos, "--model", model_folder, "--output", tmp_path / "out", "--no-pictures") == 1
+    captured = capsys.readouterr()
+    file = name.rsplit("/")[-1]
+    assert f"{photos / name}: is of a type that is not read" in captured.err
+    assert f"1 not looked at ({file})" in captured.out
+    assert "left out 2 files: 1 hidden (.hidden.png), 1 not named as photos (notes.txt)" in captured.out
+    record = json.loads((tmp_path / "out/results.json").read_text())
+    assert [skipped["file"] for skipped in record["skipped"]] == [str(photos / name)]
+    assert record["left_out"] == {"hidden": [".hidden.png"], "not named as photos": ["notes.txt"]}
+
+
+def test_a_pipe_a_dead_link_and_a_link_out_of_the_folder_are_named(model, photos, tmp_path):
+    os.mkfifo(photos / "pipe.png")
+    (photos / "dead.png").symlink_to("nowhere.png")
+    (tmp_path / "elsewhere.png").write_bytes((photos / "bad.png").read_bytes())
+    (photos / "out.png").symlink_to(tmp_path / "elsewhere.png")
+    results = detect(model, photos, tmp_path / "out", pictures=False, progress=False)
+    assert len(results.rows) == 4
+    assert {problem.path.name for problem in results.skipped} == {"pipe.png", "dead.png", "out.png", "torn.png"}
 
 
 def test_without_thresholds_there_is_a_score_and_a_map_but_no_decision(model, model_folder, photos, tmp_path):

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 
 from anomaly_lib.base.reproducibility import generator
+from anomaly_lib.methods.backbones import FeatureCache
 from anomaly_lib.methods.dfr.features import pooling_matrix
-from anomaly_lib.methods.dfr.method import Method, smoothed
+from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
-from anomaly_lib.methods.dfr.params import Params
+from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.methods.dfr.space import fit_space, latent_size, statistics
-from anomaly_lib.methods.feature_cache import FeatureCache
-from anomaly_lib.methods.location import location_scale
+from anomaly_lib.methods.maps import location_scale, smoothed
 from anomaly_lib.methods.official import load_dfr
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import assert_refused_in_one_line, close_to, golden_state
@@ -111,14 +111,14 @@ def test_the_scale_of_a_place_is_its_mean_error_drawn_to_the_overall_mean():
 def test_smoothing_keeps_the_mean_and_sigma_0_keeps_everything():
     maps = torch.zeros(1, 64, 64)
     maps[0, 32, 32] = 1.0
-    blurred = smoothed(maps, 4.0)
+    blurred = smoothed(maps, 4.0, "mirrored")
     assert blurred.sum().item() == pytest.approx(1.0, abs=1e-4)
     assert blurred[0, 32, 32].item() == pytest.approx(1 / (2 * np.pi * 16), rel=0.02)
-    assert torch.equal(smoothed(maps, 0.0), maps)
+    assert torch.equal(smoothed(maps, 0.0, "mirrored"), maps)
 
 
 def tiny_method(**changes):
-    return Method(Params.model_validate(TINY_SETTINGS["dfr"] | changes))
+    return Dfr(DfrParams.model_validate(TINY_SETTINGS["dfr"] | changes))
 
 
 def same_tensors(one, other):
@@ -161,7 +161,7 @@ def test_features_on_disk_train_to_the_same_bits(normals, tmp_path):
 
 def test_the_official_preset_runs_on_vgg19_and_loads_into_the_authors_shape(normals, vgg19_weights, tmp_path):
     changes = {"preset": "official_12", "weights": str(vgg19_weights), "image_size": 64, "feature_size": 16}
-    method = Method(Params.model_validate(changes | {"epochs": None, "steps": 2, "batch": 64, "latent": 7}))
+    method = Dfr(DfrParams.model_validate(changes | {"epochs": None, "steps": 2, "batch": 64, "latent": 7}))
     method.fit(normals[:2], progress=False)
     assert sum(method.features.channels) == 3456
     maps = method.score(normals[:1]).maps

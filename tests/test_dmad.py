@@ -11,10 +11,7 @@ from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.figures.deformation import quiver_figure
 from anomaly_lib.methods.backbones import pyramid_layers
 from anomaly_lib.methods.checkpoints import load_model, save_model
-from anomaly_lib.methods.dmad.bottleneck import Bottleneck, QuantisedBottleneck
-from anomaly_lib.methods.dmad.coordinates import block_coordinates
-from anomaly_lib.methods.dmad.decoder import Decoder
-from anomaly_lib.methods.dmad.features import LevelCache, Teacher
+from anomaly_lib.methods.dmad.bottleneck import Bottleneck, Decoder, QuantisedBottleneck
 from anomaly_lib.methods.dmad.losses import (
     cosine_map,
     cycle_loss,
@@ -23,13 +20,14 @@ from anomaly_lib.methods.dmad.losses import (
     smoothness_loss,
     strength_loss,
 )
-from anomaly_lib.methods.dmad.method import Method
-from anomaly_lib.methods.dmad.network import mirrored_width
-from anomaly_lib.methods.dmad.offset import COARSE_LIMIT, FINE_LIMIT, OffsetNetwork
-from anomaly_lib.methods.dmad.params import Params
+from anomaly_lib.methods.dmad.method import Dmad
+from anomaly_lib.methods.dmad.network import LevelCache, Teacher, mirrored_width
+from anomaly_lib.methods.dmad.offset import COARSE_LIMIT, FINE_LIMIT, BlockCoordinateConvolution, OffsetNetwork
+from anomaly_lib.methods.dmad.params import DmadParams
 from anomaly_lib.methods.dmad.quantise import VectorQuantiser, health
-from anomaly_lib.methods.dmad.scoring import Calibration, deformation_map, over_range, smoothed
+from anomaly_lib.methods.dmad.scoring import Calibration, deformation_map, over_range
 from anomaly_lib.methods.dmad.warp import Fields, combined, from_prototype, length, resized, sample, to_prototype
+from anomaly_lib.methods.maps import smoothed
 from anomaly_lib.methods.official.dmad import import_dmad, load_dmad
 from anomaly_lib.methods.training import train
 from tests.conftest import TINY_SETTINGS
@@ -79,8 +77,8 @@ def test_the_authors_checkpoint_gives_the_authors_numbers(golden, authors_files,
         close_to(predictions[level][:, ::16], golden[f"dmad_P_dec{level}"], 4e-5)
     close_to(summed, golden["dmad_P_amap"], 6e-6)
     close_to(back, golden["dmad_P_warped"], 6e-6)
-    close_to(smoothed(back[:, 0], 4.0), golden["dmad_P_final"][:, 0], 4e-6)
-    close_to(smoothed(deformation_map(fields), 4.0), golden["dmad_P_os2"][:, 0], 1e-5)
+    close_to(smoothed(back[:, 0], 4.0, "repeated"), golden["dmad_P_final"][:, 0], 4e-6)
+    close_to(smoothed(deformation_map(fields), 4.0, "repeated"), golden["dmad_P_os2"][:, 0], 1e-5)
 
 
 def test_the_authors_offset_loss_in_training(golden, golden_input):
@@ -94,7 +92,7 @@ def test_the_authors_offset_loss_in_training(golden, golden_input):
 
 def test_an_imported_model_scores_like_the_authors(golden, authors_files, golden_input, monkeypatch):
     settings = official(image_size=128, weights=str(authors_files[1]), score_normalisation="normals")
-    monkeypatch.setattr(Params, "model_validate", lambda values: settings)
+    monkeypatch.setattr(DmadParams, "model_validate", lambda values: settings)
     method = import_dmad([authors_files[0]], str(authors_files[1]))
     backbone = method.teacher.backbone
     images = golden_input * backbone.std + backbone.mean
@@ -107,7 +105,7 @@ def test_an_imported_model_scores_like_the_authors(golden, authors_files, golden
 
 
 def official(**changes):
-    return Params(**({"preset": "official_pixel"} | changes))
+    return DmadParams(**({"preset": "official_pixel"} | changes))
 
 
 def test_the_variant_with_codes_has_the_authors_keys():
@@ -142,7 +140,7 @@ def test_other_files_are_refused_in_one_line(tmp_path, content):
 
 
 def test_block_coordinates_are_the_documented_ones():
-    local, block = block_coordinates(torch.zeros(1, 1, 16, 16), 2)
+    local, block = BlockCoordinateConvolution.coordinates(16)
     assert block.unique().tolist() == pytest.approx([-1, -1 / 3, 1 / 3, 1])
     assert local.tolist() == pytest.approx([2 * (i / 15 - (i // 4) / 3) - 1 for i in range(16)])
 
@@ -272,8 +270,8 @@ def test_codes_start_at_normal_vectors():
 def test_smoothing_is_scipys():
     maps = torch.rand(2, 40, 40)
     expected = np.stack([gaussian_filter(one.numpy(), 4.0) for one in maps])
-    np.testing.assert_allclose(smoothed(maps, 4.0), expected, rtol=1e-6)
-    assert torch.equal(smoothed(maps, 0.0), maps)
+    np.testing.assert_allclose(smoothed(maps, 4.0, "repeated"), expected, rtol=1e-6)
+    assert torch.equal(smoothed(maps, 0.0, "repeated"), maps)
 
 
 def test_scores_are_normalised_by_normals_or_by_the_scored_set():
@@ -305,7 +303,7 @@ def test_widths_follow_the_teacher():
 
 
 def tiny_params(**changes):
-    return Params.model_validate(TINY_SETTINGS["dmad"] | {"steps": 12} | changes)
+    return DmadParams.model_validate(TINY_SETTINGS["dmad"] | {"steps": 12} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +313,7 @@ def normals():
 
 
 def trained(normals, **changes):
-    method = Method(tiny_params(**changes))
+    method = Dmad(tiny_params(**changes))
     method.history = method.fit(normals, progress=False)
     return method
 
@@ -349,11 +347,11 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, mon
             raise KeyboardInterrupt
         return reconstruction_loss(*arguments, **keywords)
 
-    monkeypatch.setattr("anomaly_lib.methods.dmad.training.reconstruction_loss", killed)
+    monkeypatch.setattr("anomaly_lib.methods.dmad.losses.reconstruction_loss", killed)
     with pytest.raises(KeyboardInterrupt):
-        Method(tiny_params(**changes)).fit(normals, work=tmp_path, progress=False)
+        Dmad(tiny_params(**changes)).fit(normals, work=tmp_path, progress=False)
     assert (tmp_path / "training.pt").is_file()
-    resumed = Method(tiny_params(**changes))
+    resumed = Dmad(tiny_params(**changes))
     assert resumed.fit(normals, work=tmp_path, progress=False) == whole.history
     assert len(calls) == 9 + 12 - 8
     assert same_tensors(whole, resumed)
@@ -362,7 +360,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, mon
 
 def test_cached_features_change_nothing_in_memory_in_a_file_or_recomputed(normals, tmp_path, monkeypatch):
     memory = trained(normals, deformation=False)
-    on_disk = Method(tiny_params(deformation=False, memory_gigabytes=1e-9))
+    on_disk = Dmad(tiny_params(deformation=False, memory_gigabytes=1e-9))
     on_disk.fit(normals, work=tmp_path, progress=False)
     assert same_tensors(memory, on_disk)
     seen = []
@@ -391,7 +389,7 @@ def test_no_step_without_deformation_runs_the_teacher(normals, monkeypatch):
 
     monkeypatch.setattr(Teacher, "forward", counted)
     monkeypatch.setattr("anomaly_lib.methods.dmad.method.train", counting_train)
-    monkeypatch.setattr(Method, "calibrate", lambda *arguments: calls.append("training is over"))
+    monkeypatch.setattr(Dmad, "calibrate", lambda *arguments: calls.append("training is over"))
     trained(normals, deformation=False)
     assert calls == ["training is over"]
 
@@ -449,7 +447,7 @@ def test_presets_and_switches_train_at_sizes_of_any_kind(normals, tmp_path, chan
         torch.save(timm.create_model("resnet18", pretrained=False).state_dict(), tmp_path / "resnet18.pth")
         changes = changes | {"weights": str(tmp_path / "resnet18.pth")}
     size = changes.get("image_size", 64)
-    method = Method(Params.model_validate({"image_size": size, "steps": 2, "epochs": None, "batch": 2} | changes))
+    method = Dmad(DmadParams.model_validate({"image_size": size, "steps": 2, "epochs": None, "batch": 2} | changes))
     images = resized(normals, size, size)
     method.fit(images, progress=False)
     scored = method.score(images)
@@ -463,18 +461,18 @@ def test_presets_and_switches_train_at_sizes_of_any_kind(normals, tmp_path, chan
 def test_another_teacher_or_other_settings_are_refused(normals):
     state = trained(normals).state_dict()
     with pytest.raises(InputError, match="another teacher"):
-        Method(tiny_params()).load_state_dict(state | {"teacher": state["teacher"] * 1.1})
+        Dmad(tiny_params()).load_state_dict(state | {"teacher": state["teacher"] * 1.1})
     for changes in ({"codes": 11}, {"deformation": False}, {"layers": ["stage1", "stage2", "stage3"]}):
         with pytest.raises(InputError):
-            Method(tiny_params(**changes)).load_state_dict(state)
+            Dmad(tiny_params(**changes)).load_state_dict(state)
 
 
 def test_what_cannot_be_trained_on_is_refused_in_one_line(normals):
     with pytest.raises(InputError, match=r"needs images of shape \(N, 3, 64, 64\), got \(6, 3, 64, 32\)"):
-        Method(tiny_params()).fit(normals[..., :32], progress=False)
+        Dmad(tiny_params()).fit(normals[..., :32], progress=False)
     with pytest.raises(InputError, match="each must be half the one before"):
-        Method(tiny_params(layers=["stage1", "stage3", "stage4"]))
+        Dmad(tiny_params(layers=["stage1", "stage3", "stage4"]))
     with pytest.raises(InputError, match="no layer 'reduction4'"):
-        Method(tiny_params(backbone="vit_tiny_patch16_224"))
+        Dmad(tiny_params(backbone="vit_tiny_patch16_224"))
     with pytest.raises(InputError, match="lower the learning rate"):
-        Method(tiny_params(learning_rate=1e30)).fit(normals, progress=False)
+        Dmad(tiny_params(learning_rate=1e30)).fit(normals, progress=False)

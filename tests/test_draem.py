@@ -9,11 +9,11 @@ from kornia.losses import focal_loss as kornia_focal_loss
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
-from anomaly_lib.methods.draem import method as draem_method
+from anomaly_lib.methods.draem import losses as draem_losses
 from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
-from anomaly_lib.methods.draem.method import Method
+from anomaly_lib.methods.draem.method import Draem
 from anomaly_lib.methods.draem.network import DiscriminativeNetwork, DraemNetworks, anomaly_maps, initialise
-from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.methods.draem.params import DraemParams
 from anomaly_lib.methods.official.draem import export_draem, import_draem, load_draem
 from anomaly_lib.params import parse_params
 from tests.conftest import TINY_SETTINGS
@@ -64,7 +64,7 @@ def test_the_authors_checkpoint_gives_the_authors_numbers(golden, authors_file):
 def test_the_imported_method_gives_the_authors_maps_and_scores(golden, authors_file):
     imported = import_draem([authors_file])
     assert (imported.params.preset, imported.params.channel_order) == ("official", "bgr")
-    small = Method(imported.params.model_copy(update={"image_size": 64}))
+    small = Draem(imported.params.model_copy(update={"image_size": 64}))
     small.load_state_dict(imported.state_dict())
     images = uniform(3, 2, 3, 64, 64).flip(1)  # the golden input is in the authors' order, ours is RGB
     scored, explained = small.score(images), small.explain(images)
@@ -155,10 +155,10 @@ def test_the_guessed_range_jumps_as_the_authors_does(lowest, highest, expected):
 
 
 def test_presets_fill_what_is_not_written_and_merge_the_recipe_key_by_key():
-    paper = Params.model_validate({"preset": "paper", "synthesis": {"opacity": [0.5, 1.0]}})
+    paper = DraemParams.model_validate({"preset": "paper", "synthesis": {"opacity": [0.5, 1.0]}})
     assert (paper.synthesis.opacity, paper.synthesis.rotation_degrees) == ([0.5, 1.0], 45.0)
     assert (paper.synthesis.texture_operations, paper.epochs, paper.steps) == ("seven", 700, None)
-    official = Params.model_validate({"preset": "official", "epochs": 800})
+    official = DraemParams.model_validate({"preset": "official", "epochs": 800})
     assert (official.epochs, official.decay, official.synthesis.rotation_probability) == (800, 0.2, 0.3)
 
 
@@ -189,7 +189,7 @@ def normals():
 
 def tiny_method(seed=0, **changes):
     settings = TINY_SETTINGS["draem"] | {"image_size": SIDE, "synthesis": {"texture_source": "normals"}} | changes
-    return Method(Params.model_validate(settings), seed)
+    return Draem(DraemParams.model_validate(settings), seed)
 
 
 def same_tensors(one, other):
@@ -223,7 +223,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, mon
     whole = tiny_method(steps=6)
     history = whole.fit(normals, progress=False)
     monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    losses, calls = Method._losses, []
+    losses, calls = Draem.losses, []
 
     def killed(method, batch):
         calls.append(1)
@@ -231,7 +231,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, mon
             raise KeyboardInterrupt
         return losses(method, batch)
 
-    monkeypatch.setattr(Method, "_losses", killed)
+    monkeypatch.setattr(Draem, "losses", killed)
     with pytest.raises(KeyboardInterrupt):
         tiny_method(steps=6).fit(normals, work=tmp_path, progress=False)
     resumed = tiny_method(steps=6)
@@ -241,7 +241,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, mon
 
 
 def test_a_loss_that_is_not_finite_stops_with_one_line(normals, monkeypatch):
-    monkeypatch.setattr(draem_method, "ssim_loss", lambda *arguments: torch.tensor(float("nan")))
+    monkeypatch.setattr(draem_losses, "ssim_loss", lambda *arguments: torch.tensor(float("nan")))
     with pytest.raises(InputError, match=r"loss nan .* at step 1; lower the learning rate") as caught:
         tiny_method(steps=3).fit(normals, progress=False)
     assert "\n" not in str(caught.value)
@@ -256,7 +256,7 @@ def test_milestones_are_whole_steps(normals):
 def test_an_epoch_draws_as_many_images_as_there_are(normals):
     history = tiny_method(steps=None, epochs=6, batch=4, schedule="constant").fit(normals, progress=False)
     assert history[-1]["step"] == 6 * 6 / 4
-    assert {row["learning_rate"] for row in history} == {Params().learning_rate}
+    assert {row["learning_rate"] for row in history} == {DraemParams().learning_rate}
 
 
 def test_pictures_show_input_reconstruction_and_map(normals, tmp_path):

@@ -48,6 +48,12 @@ def test_a_failure_leaves_the_old_file_and_no_temporary_one(tmp_path, error):
     assert names(tmp_path) == ["kept.txt"]
 
 
+def test_an_error_of_the_system_names_the_file_and_not_the_temporary_one(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught:
+        write_half(tmp_path / "new.txt", OSError(28, "No space left on device", "something else"))
+    assert caught.value.filename == str(tmp_path / "new.txt")
+
+
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "new.txt"):
         pass

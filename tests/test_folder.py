@@ -10,8 +10,7 @@ import pytest
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import list_categories, load_category
-from anomaly_lib.data.folder import scan_category
-from anomaly_lib.data.hash import data_hash
+from anomaly_lib.data.folder import data_hash, scan_category
 from anomaly_lib.data.validate import validate
 
 NUT = (

@@ -12,9 +12,9 @@ from anomaly_course.lessons import dfr_figures as figures
 from anomaly_course.widgets.receptive import field_size
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.backbones import Backbone
-from anomaly_lib.methods.dfr.method import Method
+from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
-from anomaly_lib.methods.dfr.params import Params
+from anomaly_lib.methods.dfr.params import DfrParams
 from tests.helpers import assert_a_check_tells_right_from_wrong
 
 
@@ -87,7 +87,7 @@ def test_the_mean_as_reconstruction_leaves_the_distance_to_it():
 def trained():
     """A model after two steps, and the images that it saw."""
     settings = {"image_size": 32, "feature_size": 8, "layers": ["stage0", "stage1"], "smoothing_sigma": 1.0}
-    method = Method(Params(**settings, steps=2, batch=32, feature_space="standardised"), 0)
+    method = Dfr(DfrParams(**settings, steps=2, batch=32, feature_space="standardised"), 0)
     images = torch.rand(4, 3, 32, 32, generator=generator(0, "images"))
     method.fit(images, progress=False)
     return method, images
@@ -95,9 +95,9 @@ def trained():
 
 def test_the_learned_parts_together_are_the_method(trained):
     method, images = trained
-    finish = lesson.scaled(method.fitted["location"].scale, 32, sigma=1.0)
+    finish = lesson.scaled(method.fitted.location.scale, 32, sigma=1.0)
     detector = lesson.Detector(lesson.learned(method), finish)
-    described = method.fitted["space"](method.features(images))
+    described = method.fitted.space(method.features(images))
     scored = method.score(images)
     assert torch.equal(detector.maps(described), scored.maps)
     assert torch.equal(detector.scores(described), scored.scores)

@@ -13,8 +13,8 @@ from anomaly_course.lessons import draem_figures as figures
 from anomaly_course.lessons import ladder
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.figures.display import show
-from anomaly_lib.methods.draem.method import Method
-from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.methods.draem.method import Draem
+from anomaly_lib.methods.draem.params import DraemParams
 from anomaly_lib.synthesis import synthesize
 from tests.helpers import assert_a_check_tells_right_from_wrong
 
@@ -22,9 +22,9 @@ from tests.helpers import assert_a_check_tells_right_from_wrong
 @pytest.fixture(scope="module")
 def trained():
     """A model after two steps, and the images that it saw."""
-    settings = Params(image_size=32, steps=2, reconstructive_width=4, discriminative_width=4, score_window=3)
+    settings = DraemParams(image_size=32, steps=2, reconstructive_width=4, discriminative_width=4, score_window=3)
     images = torch.rand(6, 3, 32, 32, generator=generator(0, "images"))
-    method = Method(settings, 0)
+    method = Draem(settings, 0)
     method.fit(images, progress=False)
     return method, images
 

@@ -17,10 +17,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from anomaly_lib.base import numerics
 from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main, typed_parameters
-from anomaly_lib.pipeline import kernels
 from anomaly_lib.pipeline.nbstrip import canonical_source, strip
 from anomaly_lib.pipeline.nbstrip import main as strip_main
-from anomaly_lib.pipeline.warm import warm_kernels
+from anomaly_lib.pipeline.warm import WARM, warm_kernels
 
 VOLATILE_CELL = """
 import sys, time, warnings
@@ -265,13 +264,13 @@ class TestWarmKernels:
                 assert main([source, f"{mode}.ipynb"]) == 0
             seen.append(nbformat.read(tmp_path / f"{mode}.ipynb", 4).cells[-1].outputs[0].text.strip())
         assert seen == ["True", "False"]
-        assert kernels.WARM not in os.environ
+        assert WARM not in os.environ
         assert [
             process for process in psutil.Process().children(recursive=True) if "--serve" in process.cmdline()
         ] == []
 
     def test_without_its_server_it_is_a_plain_kernel(self, workplace, tmp_path, monkeypatch):
-        monkeypatch.setenv(kernels.WARM, str(tmp_path / "nobody"))
+        monkeypatch.setenv(WARM, str(tmp_path / "nobody"))
         assert main([workplace("1 + 1"), "out.ipynb"]) == 0
 
     def test_a_stopped_run_takes_its_forked_kernel_along(self, workplace, tmp_path, root):

@@ -12,7 +12,7 @@ import torch
 
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.methods.draem.method import Method as Draem
+from anomaly_lib.methods.draem.method import Draem
 from anomaly_lib.registry import params_class
 from anomaly_tools import digest
 

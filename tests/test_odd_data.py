@@ -1,13 +1,16 @@
 """Test splits that lack something: evaluation, demo and report name the reason and do not stop."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from anomaly_lib.data import load_category
+from anomaly_lib.data.regions import PLACE, save_region
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.base import method_class
@@ -75,15 +78,21 @@ CASES = {
 }
 
 
+def profile(root, tiny_data, folder) -> Path:
+    """A params file of a profile with the tiny category alone, copied, and everything in ``folder``."""
+    shutil.copytree(tiny_data / "dots", folder / "data/dots")
+    settings = yaml.safe_load((root / "params.yaml").read_text())
+    settings |= {"data": str(folder / "data"), "reports": str(folder), "categories": ["dots"]}
+    settings |= {"methods": {"dfr": TINY_SETTINGS["dfr"]}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(settings))
+    return folder / "params.yaml"
+
+
 @pytest.fixture(params=CASES, ids=lambda case: case.__name__)
 def evaluated(request, root, tiny_data, model, tmp_path):
     """A profile whose one category lacks what the case takes away: its params, after evaluation and demo."""
-    shutil.copytree(tiny_data / "dots", tmp_path / "data/dots")
+    profile(root, tiny_data, tmp_path)
     request.param(tmp_path / "data/dots")
-    settings = yaml.safe_load((root / "params.yaml").read_text())
-    settings |= {"data": str(tmp_path / "data"), "reports": str(tmp_path), "categories": ["dots"]}
-    settings |= {"methods": {"dfr": TINY_SETTINGS["dfr"]}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     given = {"params_file": str(tmp_path / "params.yaml"), "category": "dots", "model": str(model)}
     for name, folder in (("04_evaluate", "evaluate"), ("05_demo_gif", "gif")):
         run_notebook(root / f"notebooks/{name}.ipynb", **given, output=str(tmp_path / folder / "dfr-dots-0"))
@@ -102,3 +111,19 @@ def test_a_split_that_lacks_something_has_named_reasons_and_no_zero(evaluated):
     assert "not defined" in text
     assert ("| dots | maybe | 1 | 1.000 / " in text) == (case is doubtful_images)
     assert (folder / "gif/dfr-dots-0/demo.gif").stat().st_size > 0
+
+
+def test_the_demonstration_shows_the_scores_of_the_evaluation_within_a_region_of_interest(
+    root, tiny_data, model, tmp_path
+):
+    given = {"params_file": str(profile(root, tiny_data, tmp_path)), "category": "dots", "model": str(model)}
+    save_region(tmp_path / "data/dots" / PLACE, [[[0, 0], [1, 0], [1, 0.05]]])  # a corner without the defects
+    run_notebook(root / "notebooks/04_evaluate.ipynb", **given, output=str(tmp_path / "evaluate/dfr-dots-0"))
+    shown = run_notebook(root / "notebooks/05_demo_gif.ipynb", **given, output=str(tmp_path / "gif"))
+    with (tmp_path / "evaluate/dfr-dots-0/scores.csv").open(encoding="utf-8") as file:
+        measured = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
+    names = [sample.path.relative_to(tmp_path / "data/dots").as_posix() for sample in shown["samples"]]
+    found = {name: next(value for key, value in measured.items() if key.endswith(name)) for name in names}
+    assert shown["scored"].scores.tolist() == pytest.approx([found[name] for name in names])
+    assert (shown["scored"].maps[:, 32:] == 0).all()
+    assert not torch.equal(shown["trained"].method.score(shown["images"]).scores, shown["scored"].scores)

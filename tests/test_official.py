@@ -20,11 +20,10 @@ from anomaly_lib.figures.style import on_fixed_scale
 from anomaly_lib.methods import backbones, official
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder
-from anomaly_lib.methods.dmad.bottleneck import Bottleneck
-from anomaly_lib.methods.dmad.decoder import Decoder
+from anomaly_lib.methods.dmad.bottleneck import Bottleneck, Decoder
 from anomaly_lib.methods.dmad.offset import OffsetNetwork
 from anomaly_lib.methods.draem.network import DraemNetworks, initialise
-from anomaly_lib.methods.official.models import export_official, import_official
+from anomaly_lib.methods.official import export_official, import_official
 from anomaly_lib.registry import METHODS, method_class, params_class
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import close_to
@@ -68,18 +67,21 @@ def command(name, *arguments):
 def test_the_published_methods_read_and_write_their_authors_files():
     assert set(WITH_AUTHORS_FILES) <= set(METHODS)
     for name in WITH_AUTHORS_FILES:
-        assert callable(getattr(official, f"load_{name}"))
-        assert official.importer(name)
-        assert official.exporter(name)
+        assert all(callable(getattr(official, f"{verb}_{name}")) for verb in ("load", "import", "export"))
+
+
+def cut_from(network):
+    """Loads layers of this network, whatever is asked for."""
+    return lambda name, layers, weights: backbones._cut(name, copy.deepcopy(network), layers)
 
 
 @pytest.fixture
 def quick_vgg19(vgg19_weights, monkeypatch):
     """The random VGG19, built once: timm spends seconds on a classifier that nobody uses."""
-    network = backbones._load_network("vgg19", str(vgg19_weights))
-    network.head = torch.nn.Identity()
-    network.pre_logits = torch.nn.Identity()
-    monkeypatch.setattr(backbones, "_load_network", lambda name, weights: copy.deepcopy(network))
+    network = timm.create_model("vgg19", pretrained=False)
+    network.load_state_dict(torch.load(vgg19_weights), strict=False)
+    network.head = network.pre_logits = torch.nn.Identity()
+    monkeypatch.setattr(backbones, "_load_network", cut_from(network))
     return vgg19_weights
 
 
@@ -105,14 +107,14 @@ def test_dfr_comes_back_the_same_bit_for_bit(dfr_file, quick_vgg19, images, tmp_
 def test_dmad_comes_back_the_same_bit_for_bit(images, tmp_path, monkeypatch):
     torch.manual_seed(0)
     teacher = timm.create_model("wide_resnet50_2", pretrained=False)
-    monkeypatch.setattr(backbones, "_load_network", lambda name, weights: copy.deepcopy(teacher))
+    monkeypatch.setattr(backbones, "_load_network", cut_from(teacher))
     channels = (256, 512, 1024)
     networks = {"offset": OffsetNetwork(), "bn": Bottleneck(channels), "decoder": Decoder(2048, channels)}
     torch.save({name: network.state_dict() for name, network in networks.items()}, tmp_path / "nut.pth")
     imported = import_official("dmad", [tmp_path / "nut.pth"], tmp_path / "model", "nut")
     (exported,) = export_official(tmp_path / "model", tmp_path / "out")
     assert exported == tmp_path / "out/nut.pth"
-    again = official.importer("dmad")([exported], None)
+    again = official.import_dmad([exported], None)
     image = torch.nn.functional.interpolate(images[:1], 256)
     assert torch.equal(imported.method.score(image).maps, again.score(image).maps)
 

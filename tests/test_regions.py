@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.data.regions import load_region, rasterise, read_polygons, read_region, save_region
+from anomaly_lib.data.regions import load_region, rasterise, read_polygons, save_region
 
 WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
 LEFT_HALF = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
@@ -59,7 +59,7 @@ def test_load_region_is_a_bool_tensor_of_the_size(tmp_path):
 
 def test_the_region_scales_with_the_image(tmp_path):
     save_region(tmp_path / "a.json", [MIDDLE])
-    assert np.array_equal(read_region(tmp_path / "a.json", 32)[::2, ::2], read_region(tmp_path / "a.json", 16))
+    assert np.array_equal(load_region(tmp_path / "a.json", 32)[::2, ::2], load_region(tmp_path / "a.json", 16))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, text, words):
     file = tmp_path / "region.json"
     file.write_bytes(text)
     with pytest.raises(InputError) as caught:
-        read_region(file, 16)
+        load_region(file, 16)
     message = str(caught.value)
     assert message.startswith(str(file))
     assert words in message
@@ -92,7 +92,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, text, words):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.json: cannot be read"):
-        read_region(tmp_path / "nowhere.json", 16)
+        load_region(tmp_path / "nowhere.json", 16)
 
 
 def test_what_could_not_be_read_is_not_saved(tmp_path):

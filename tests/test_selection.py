@@ -7,7 +7,7 @@ import torch
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
-from anomaly_lib.data.hash import data_hash
+from anomaly_lib.data.folder import data_hash
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.base import method_class

@@ -267,7 +267,8 @@ def test_unreadable_files_do_not_match_each_other(nut):
 
 
 def test_all_categories_are_validated_by_default(nut):
-    save(picture(50), nut.parent / "wood/train/good/0.png")
+    for seed in (50, 51):
+        save(picture(seed), nut.parent / f"wood/train/good/{seed}.png")
     (nut / "train/good/0.png").write_bytes(b"")
     assert [problem.path for problem in validate(nut.parent)] == [
         nut / "train/good/0.png",
@@ -304,3 +305,83 @@ def test_progress_is_shown_on_request_only(nut, capsys):
     assert capsys.readouterr().err == ""
     validate(nut.parent, progress=True)
     assert "nut" in capsys.readouterr().err
+
+
+# --- what makes evaluation wrong without looking wrong
+
+
+def test_one_image_cannot_be_good_and_have_a_defect(nut):
+    with Image.open(nut / "test/rust/1.png") as image:
+        image.save(nut / "test/good/copy.bmp")
+    assert lines(nut) == [
+        "test/rust/1.png: has the same pixels as the good test image test/good/copy.bmp; "
+        "remove the wrong one of the two: an image is either good or has a defect"
+    ]
+
+
+def test_a_single_training_image_is_too_few(nut):
+    for name in ("1", "2"):
+        (nut / f"train/good/{name}.png").unlink()
+    assert lines(nut) == [
+        "train/good/0.png: is the only normal training image; add more: one is held out to set thresholds"
+    ]
+
+
+@pytest.mark.parametrize(("marked", "said"), [(58, True), (57, False)])  # 90 % of 64 pixels are 57.6
+def test_a_mask_that_covers_nearly_everything_is_taken_for_an_inverted_one(nut, marked, said):
+    mask = np.zeros(64, np.uint8)
+    mask[:marked] = 255
+    save(mask.reshape(8, 8), nut / "ground_truth/rust/0_mask.png")
+    line = "ground_truth/rust/0_mask.png: marks 91% of the image, as inverted masks do; "
+    assert lines(nut) == ([f"{line}invert it: 0 is normal, any other value is defect"] if said else [])
+
+
+def test_a_mask_with_nan_is_named(nut):
+    (nut / "ground_truth/rust/0_mask.png").unlink()
+    mask = square().astype(np.float32)
+    mask[0, 0] = np.nan
+    save(mask, nut / "ground_truth/rust/0_mask.tiff")
+    assert lines(nut) == [
+        "ground_truth/rust/0_mask.tiff: is a mask with pixels that are not a number (NaN); "
+        "save 0 for normal pixels and another value for defects"
+    ]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("width", "height"), [(8, 8), (12, 8)])
+def test_a_mask_that_exif_does_not_turn_with_its_photo_is_named(nut, orientation, width, height):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    photo.save(nut / "test/rust/0.png", exif=exif)
+    mask = np.zeros((height, width), np.uint8)
+    mask[1:3, 1:5] = 255
+    place = nut / "ground_truth/rust/0_mask.png"
+    Image.fromarray(mask).save(place)
+    found = lines(nut)
+    assert len(found) == (orientation != 1)
+    assert all("0_mask.png: is not turned, but EXIF turns its photo" in line for line in found)
+    Image.fromarray(mask).save(place, exif=exif)  # turned like its photo
+    assert lines(nut) == []
+
+
+def test_a_mask_of_the_upright_photos_own_size_fits(nut):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture(9)[:, :6]).save(nut / "test/rust/0.png", exif=exif)  # upright 8 wide, 6 high
+    save(square()[:6], nut / "ground_truth/rust/0_mask.png")
+    assert lines(nut) == []
+
+
+@pytest.mark.parametrize("name", ["my part", "x$(touch evil)", "-v", "con", "a|b"])
+def test_the_name_of_a_category_follows_the_one_rule(nut, name):
+    nut.rename(nut.parent / name)
+    (problem,) = validate(nut.parent)
+    assert problem.path == nut.parent / name
+    assert problem.remedy.startswith("rename the folder")
+
+
+@pytest.mark.parametrize("name", ["train/good/9.png", "test/good/9.png", "test/rust/9.png", "ground_truth/rust/9.png"])
+def test_a_pipe_among_the_images_is_named_and_not_waited_for(nut, name):
+    os.mkfifo(nut / name)
+    assert lines(nut) == [f"{name}: is not a regular file; remove it"]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from anomaly_course.lessons.metrics import aurocs
 from anomaly_course.widgets.looks import shown_scores
@@ -20,8 +19,7 @@ from anomaly_lib.evaluation.resampling import resampled
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.figures.detection import Extra, telling_extra
 from anomaly_lib.figures.style import map_scale
-from anomaly_lib.methods.base import ScoreMaps
-from anomaly_lib.methods.checkpoints import TrainedModel, load_model
+from anomaly_lib.methods.checkpoints import TrainedModel, load_model, score_samples
 from anomaly_lib.params import Params
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
@@ -38,8 +36,6 @@ TINY = {
     "dmad": {"image_size": 64, "steps": 4, "batch": 4},
 }
 """Settings that only show that everything runs."""
-AT_ONCE = 8
-"""Images that a model scores at a time, to keep memory small."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +117,8 @@ def fitted_models(
 
 def score_all(contestant: Contestant, samples: Sequence[Sample], held_out: Sequence[Sample]) -> Scored:
     """Scores and maps of all samples; the median score of ``held_out`` is the scores' zero."""
-    middle = float(_scored(contestant, held_out).scores.median())
-    scored = _scored(contestant, samples)
+    middle = float(score_samples(contestant.model.method, held_out, "held-out images").scores.median())
+    scored = score_samples(contestant.model.method, samples, "test images")
     thresholds = contestant.model.thresholds
     maps = map_scale(thresholds)(scored.maps.numpy())
     return Scored(shown_scores(scored.scores.numpy(), middle, thresholds["image"]), maps)
@@ -159,9 +155,3 @@ def paired_differences(first: np.ndarray, second: np.ndarray, labels: np.ndarray
     """
     drawn_labels = labels[draws[0]].astype(bool)
     return aurocs(first[draws], drawn_labels) - aurocs(second[draws], drawn_labels)
-
-
-def _scored(contestant: Contestant, samples: Sequence[Sample]) -> ScoreMaps:
-    parts = [samples[start : start + AT_ONCE] for start in range(0, len(samples), AT_ONCE)]
-    scored = [contestant.model.method.score(load_images(part, contestant.side)) for part in parts]
-    return ScoreMaps(torch.cat([one.maps for one in scored]), torch.cat([one.scores for one in scored]))

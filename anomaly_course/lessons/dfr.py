@@ -13,8 +13,9 @@ from einops import rearrange
 from torch import Tensor
 
 from anomaly_lib.methods.backbones import Backbone
-from anomaly_lib.methods.dfr.method import Method, smoothed, upsampled
+from anomaly_lib.methods.dfr.method import Dfr, upsampled
 from anomaly_lib.methods.dfr.network import reconstruction_error
+from anomaly_lib.methods.maps import smoothed
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def mean_vector(normals: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda features: mean.expand_as(features)
 
 
-def learned(method: Method) -> Callable[[Tensor], Tensor]:
+def learned(method: Dfr) -> Callable[[Tensor], Tensor]:
     """The autoencoder of a trained DFR, on features in its space."""
-    return torch.no_grad()(method.fitted["autoencoder"])
+    return torch.no_grad()(method.fitted.autoencoder)
 
 
 def plain(size: int) -> Callable[[Tensor], Tensor]:
@@ -62,7 +63,7 @@ def plain(size: int) -> Callable[[Tensor], Tensor]:
 
 def scaled(scale: Tensor, size: int, sigma: float = 0.0) -> Callable[[Tensor], Tensor]:
     """Errors divided by the normal error of each place (g, g), interpolated, then smoothed by ``sigma`` pixels."""
-    return lambda errors: smoothed(upsampled(errors / scale, size), sigma)
+    return lambda errors: smoothed(upsampled(errors / scale, size), sigma, "mirrored")
 
 
 def misplaced(map_size: int, image_size: int) -> float:

@@ -13,7 +13,7 @@ from anomaly_course.lessons.checks import check
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.dfr.features import pooling_matrix
 from anomaly_lib.methods.dfr.network import reconstruction_error
-from anomaly_lib.methods.location import location_scale
+from anomaly_lib.methods.maps import location_scale
 
 VGG19_STEPS = [(3, 1)] * 2 + [(2, 2)] + [(3, 1)] * 2 + [(2, 2)] + ([(3, 1)] * 4 + [(2, 2)]) * 2 + [(3, 1)] * 4
 """(kernel, stride) from the image to the last ReLU of VGG19; table I of the paper gives 252 pixels for it."""

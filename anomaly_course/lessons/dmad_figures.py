@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anomaly_lib.figures.images import outline
 from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, displayable
-from anomaly_lib.methods.dmad.pictures import LARGEST, field_colours
+from anomaly_lib.methods.dmad.scoring import LARGEST, field_colours
 from anomaly_lib.methods.dmad.warp import identity_grid, sample
 
 ARROWS = 13  # along each axis

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from anomaly_lib.methods.draem.method import Method
+from anomaly_lib.methods.draem.method import Draem
 from anomaly_lib.methods.draem.network import anomaly_maps
 
 IMAGES_AT_ONCE = 16
@@ -49,7 +49,7 @@ def average_image(normals: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda images: mean.expand_as(images)
 
 
-def learned_reconstruction(method: Method) -> Callable[[Tensor], Tensor]:
+def learned_reconstruction(method: Draem) -> Callable[[Tensor], Tensor]:
     """The reconstructive network of a trained DRAEM."""
     return lambda images: method.explain(images)["reconstruction"]
 
@@ -59,7 +59,7 @@ def absolute_difference(images: Tensor, reconstructions: Tensor) -> Tensor:
     return (images - reconstructions).abs().mean(dim=1)
 
 
-def learned_comparison(method: Method) -> Callable[[Tensor, Tensor], Tensor]:
+def learned_comparison(method: Draem) -> Callable[[Tensor, Tensor], Tensor]:
     """The discriminative network of a trained DRAEM, whose settings have the channel order RGB."""
     return partial(_discriminate, method)
 
@@ -81,7 +81,7 @@ def mean_filtered(maps: Tensor, side: int) -> Tensor:
 
 
 @torch.no_grad()
-def _discriminate(method: Method, images: Tensor, reconstructions: Tensor) -> Tensor:
+def _discriminate(method: Draem, images: Tensor, reconstructions: Tensor) -> Tensor:
     pairs = torch.cat([reconstructions, images], dim=1).split(IMAGES_AT_ONCE)
     network = method.model.eval().discriminative
     return torch.cat([anomaly_maps(network(pair.to(method.device))).cpu() for pair in pairs])

@@ -21,7 +21,7 @@ from anomaly_course.pdm.network import HISTORY
 from anomaly_course.pdm.score import ClipMaps
 from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, NORMAL_COLOUR
-from anomaly_lib.methods.dmad.pictures import LARGEST, field_colours
+from anomaly_lib.methods.dmad.scoring import LARGEST, field_colours
 from anomaly_lib.methods.dmad.warp import combined
 
 PANELS = ("next frame", "reference", "after coarse flow", "prediction", "flow", "error")

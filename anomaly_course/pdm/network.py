@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from anomaly_lib.methods.dmad.coordinates import CoordinateConvolution
+from anomaly_lib.methods.dmad.offset import CoordinateConvolution
 from anomaly_lib.methods.dmad.quantise import Quantised, VectorQuantiser
 from anomaly_lib.methods.dmad.warp import resized, sample
 

@@ -31,7 +31,7 @@ def blend_figure(normal: Tensor, textures: Tensor, opacity: float, seed: int, sh
     middle.imshow(displayable(result.texture[0]))
     middle.set_title(", ".join(result.operations[0]) or "plain", fontsize=8)
     right.imshow(displayable(result.image[0]))
-    right.set_title(f"opacity {result.opacity[0]:.2f}, β = {1 - result.opacity[0]:.2f}")
+    right.set_title(f"opacity β = {result.opacity[0]:.2f}")
     for axis in (left, middle, right):
         axis.set_axis_off()
     return figure

@@ -13,7 +13,7 @@ from anomaly_course.widgets.picture import Studio, picture_with_controls
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.figures.style import displayable
 from anomaly_lib.methods.dmad.losses import cycle_loss, smoothness_loss, strength_loss
-from anomaly_lib.methods.dmad.pictures import field_colours
+from anomaly_lib.methods.dmad.scoring import field_colours
 from anomaly_lib.methods.dmad.warp import Fields, from_prototype, identity_grid, length, to_prototype
 
 LIMIT = 0.2

@@ -5,8 +5,8 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Category
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.methods.dfr.features import RegionalFeatures
-from anomaly_lib.methods.dfr.method import Method
-from anomaly_lib.methods.dfr.params import Params
+from anomaly_lib.methods.dfr.method import Dfr
+from anomaly_lib.methods.dfr.params import DfrParams
 
 SIZE, GRID = 128, 32
 NORMALS, HELD_OUT, DEFECTS = 16, 8, 3
@@ -14,7 +14,7 @@ NORMALS, HELD_OUT, DEFECTS = 16, 8, 3
 
 def dfr_features() -> RegionalFeatures:
     """DFR's default layers, for small photos: a projector's audience does not wait."""
-    return Method(Params(image_size=SIZE, feature_size=GRID)).features
+    return Dfr(DfrParams(image_size=SIZE, feature_size=GRID)).features
 
 
 def layers_example(found: Category, features: RegionalFeatures) -> tuple[FeatureExample, list[str]]:

@@ -6,8 +6,8 @@ from anomaly_course.widgets.memory import MemoryExample
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Category
 from anomaly_lib.data.tensors import load_images, load_masks
-from anomaly_lib.methods.dmad.features import Teacher
-from anomaly_lib.methods.dmad.params import Params
+from anomaly_lib.methods.dmad.network import Teacher
+from anomaly_lib.methods.dmad.params import DmadParams
 
 SIZE = 256
 NORMALS = 8
@@ -21,7 +21,7 @@ def memory_example(found: Category) -> MemoryExample:
     defective = [sample for sample in found.test if sample.is_anomalous and sample.mask_path][:1]
     if not defective:
         raise InputError(f"{found.folder}: no anomalous test image has a mask; take a category with masks")
-    teacher = Teacher(Params(image_size=SIZE))
+    teacher = Teacher(DmadParams(image_size=SIZE))
     images = [load_images(samples, SIZE) for samples in (found.train[:NORMALS], defective)]
     with torch.no_grad():
         stored, looked_up = (teacher(teacher.backbone.normalise(part))[-1] for part in images)

@@ -7,6 +7,7 @@ and poolings follow each other (a shortcut past a block sees less than the block
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from anomaly_course.widgets.picture import picture_with_controls
 from anomaly_lib.figures.style import CONTOUR_COLOUR, MAP_COLOURS, displayable
-from anomaly_lib.methods.backbones import BACKBONES, Backbone
+from anomaly_lib.methods.backbones import Backbone
 
 OUTSIDE = 0.35
 """Brightness of what a place cannot see."""
@@ -47,29 +48,29 @@ def windows(backbone: Backbone, image_size: int) -> dict[str, list[Window]]:
 
     ValueError for a network that is no chain of windows, such as one with strided shortcuts.
     """
-    chain: list[Window] = []
-    found: dict[str, list[Window]] = {}
-    paths = BACKBONES[backbone.name].layers
+    made: dict[str, Window] = {}
+    network = backbone.network
     hooks = [
-        module.register_forward_hook(lambda m, inputs, output: chain.append(_window(m, inputs[0], output)))
-        for module in backbone.network.modules()
+        module.register_forward_hook(partial(_note, made, name))
+        for name, module in network.named_modules()
         if isinstance(module, WINDOWED)
     ]
-    for layer in backbone.layers:
-
-        def reached(module, inputs, output, layer=layer) -> None:
-            found[layer] = list(chain)
-
-        # before the backbone's own hooks, of which the deepest stops the pass
-        hooks.append(backbone.network.get_submodule(paths[layer]).register_forward_hook(reached, prepend=True))
     try:
         with torch.no_grad():
             backbone(torch.zeros(1, 3, image_size, image_size))
     finally:
         for hook in hooks:
             hook.remove()
-    _check_chain(chain, image_size)
-    return {layer: found[layer] for layer in backbone.layers}
+    _check_chain(list(made.values()), image_size)
+    steps, ends = list(network.graph.nodes), network.graph.output_node().args[0]
+    return {
+        layer: [made[step.target] for step in steps[: steps.index(ends[layer]) + 1] if step.target in made]
+        for layer in backbone.layers
+    }
+
+
+def _note(made: dict[str, Window], name: str, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    made[name] = _window(module, inputs[0], output)
 
 
 def _window(module: nn.Module, inputs: Tensor, output: Tensor) -> Window:

@@ -19,7 +19,7 @@ from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline import runs
-from anomaly_lib.registry import method_class
+from anomaly_lib.registry import shown_name
 from anomaly_lib.synthesis import synthesize
 
 AS_STORED, MISSES, FALSE_ALARMS = "all images", "worst misses", "worst false alarms"
@@ -82,7 +82,7 @@ def _recorded(params: Params, reports: Path, run: runs.Run) -> Run:
             f"{file.parent}: not the record of these test images ({error}); run 'dvc repro' again"
         ) from None
     models = run.folder(reports, runs.DECIDING)
-    title = f"{method_class(run.method).title} · {run.category} · seed {run.seed}"
+    title = f"{shown_name(run.method)} · {run.category} · seed {run.seed}"
 
     def read() -> TrainedModel | None:
         return loaded(models) if (models / RECORD).is_file() else None

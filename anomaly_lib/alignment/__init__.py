@@ -1,13 +1,12 @@
 """Alignment: bring every photo of a category onto one reference before a method sees it.
 
-``estimate`` finds the motion, ``apply`` carries it out, ``folder`` does so for a category, ``moved`` makes a moved copy
-to try it on. Everything here works without torch, but for ``folder.load_valid_areas``.
+``estimate`` finds the motion, ``motion`` carries it out, ``folder`` does so for a category, or makes a moved copy to
+try it on. Everything here works without torch, but for ``folder.load_valid_areas``.
 """
 
-from anomaly_lib.alignment.apply import Motion, valid_area, warp_image, warp_mask
 from anomaly_lib.alignment.estimate import Alignment, estimate_alignment
-from anomaly_lib.alignment.folder import align_category, load_valid_areas
-from anomaly_lib.alignment.moved import move_category
+from anomaly_lib.alignment.folder import align_category, load_valid_areas, move_category
+from anomaly_lib.alignment.motion import Motion, valid_area, warp_image, warp_mask
 
 __all__ = [
     "Alignment",

@@ -21,7 +21,7 @@ from PIL import Image
 from scipy import fft, ndimage
 from scipy.optimize import minimize
 
-from anomaly_lib.alignment.apply import Motion, warp
+from anomaly_lib.alignment.motion import Motion, warp
 from anomaly_lib.base.errors import InputError
 
 WORK_SIDE = 128
@@ -31,24 +31,21 @@ BLUR = 1.5
 STEP, STARTS, APART = 3.0, 6, 10.0
 """Degrees between the angles that are tried; how many of them are refined; degrees between two of these."""
 MARGIN, FLOOR = 0.05, 0.4
-"""A motion is applied if it raises the similarity by so much, to at least so much."""
+"""A motion is applied if it raises the similarity by the first, to at least the second."""
 LARGEST_SHIFT = 0.35
 """Of the side. Beyond it so little is left to compare that chance matches win."""
 TIE = 0.01
-"""Of motions that are so close in similarity (a symmetric part has several) the smallest turn is taken."""
+"""Of motions that are this close in similarity (a symmetric part has several) the smallest turn is taken."""
 
 
 @dataclass(frozen=True)
-class Alignment:
-    """The motion that brings a photo onto its reference: see ``apply.Motion``; pixels are those of the photo."""
+class Alignment(Motion):
+    """The motion that brings a photo onto its reference, in pixels of the photo."""
 
-    angle: float
-    dx: float
-    dy: float
-    similarity_before: float
-    similarity_after: float
+    similarity_before: float = 0.0
+    similarity_after: float = 0.0
     """With the motion that is applied, so equal to the one before where none is."""
-    accepted: bool
+    accepted: bool = False
     """Whether there is a motion to apply: False means identity, of a photo in place or one that fits nowhere."""
 
     def as_dict(self) -> dict[str, float | bool]:

@@ -1,5 +1,6 @@
 """The one exception that means "the input is at fault, not the program", and what a command does with it."""
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -11,15 +12,42 @@ class InputError(Exception):
     """
 
 
+_OTHER_DISK = "free some space, or name a folder on another disk"
+_PERMISSION = "give yourself permission, or name another folder"
+REMEDIES = {
+    errno.ENOSPC: _OTHER_DISK,
+    errno.EDQUOT: _OTHER_DISK,
+    errno.EROFS: "name a folder on a disk that can be written",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EIO: "check the disk, or name a folder on another one",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What helps when the system refuses to read or write, by the number of its error."""
+
+
+def refused(error: OSError, file: object = None, what: str = "cannot be read or written") -> InputError:
+    """Why the system refused to read or write ``file`` (default: the one that it names itself), and what helps."""
+    name = file or error.filename2 or error.filename or "a file"
+    reason = error.strerror or str(error) or type(error).__name__
+    return InputError(f"{name}: {what} ({reason}); {REMEDIES.get(error.errno or 0, 'name another file or folder')}")
+
+
 def exit_code(command: Callable[[], int | None], stopped: str = "stopped") -> int:
     """Run a command and return its exit code, 0 if it gives none.
 
-    Bad input is one line on stderr and code 2; Ctrl-C is the line ``stopped`` and code 130.
+    Bad input, and a disk that is full or refuses, are one line on stderr and code 2; Ctrl-C is the line ``stopped`` and
+    code 130.
     """
     try:
         return command() or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        print(f"error: {refused(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)

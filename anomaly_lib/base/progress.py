@@ -7,7 +7,7 @@ depend on timing, so the bar is written to the file that ``ANOMALY_PROGRESS`` na
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def progress_bar(
 ) -> auto_tqdm:
     """A tqdm bar; with ``show=False`` silent. Close it, or use it in a ``with`` statement or a loop.
 
-    ``unit_scale`` counts so many of ``unit`` a step.
+    ``unit_scale`` is the number of units per step.
     """
     options = {"desc": description, "total": total, "initial": initial, "disable": not show}
     options |= {"unit": unit, "unit_scale": unit_scale}
@@ -57,6 +57,7 @@ def progress_bar(
         return _Told(iterable, **options, file=io.StringIO())
     file = os.environ.get(PROGRESS_FILE)
     if file and show:
-        # line buffered and truncated: only the newest bar is of interest
-        return plain_tqdm(iterable, **options, file=Path(file).open("w", buffering=1), ncols=100)
+        with suppress(OSError):  # nobody there to read it: no reason to stop
+            # line buffered and truncated: only the newest bar is of interest
+            return plain_tqdm(iterable, **options, file=Path(file).open("w", buffering=1), ncols=100)
     return auto_tqdm(iterable, **options)

@@ -13,6 +13,7 @@ from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample, list_categories, load_category
 from anomaly_lib.data.images import printable, read_header, read_mask
 
+COLUMNS = ("category", "split", "type", "images", "size", "mode", "masks", "area min / median / max [%]", "components")
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)  # SciPy's default is four, which splits thin scratches
 
 
@@ -21,8 +22,8 @@ class GroupRow:
     """One split and defect type of a category.
 
     ``sizes`` ("width x height") and ``modes`` (Pillow's) map to numbers of images, the most frequent first.
-    ``masks`` counts masks; the areas are shares (0 to 1) of the image over those masks, ``regions`` is the
-    number of 8-connected regions in all of them; all four are None where there is no mask.
+    ``masks`` counts masks; the areas are shares (0 to 1) of the image over those masks, ``components`` is the
+    number of 8-connected components in all of them; these four are None where there is no mask.
     """
 
     category: str
@@ -35,7 +36,7 @@ class GroupRow:
     area_min: float | None
     area_median: float | None
     area_max: float | None
-    regions: int | None
+    components: int | None
 
 
 def describe(data: Path | str, categories: Iterable[str] | None = None, progress: bool = False) -> list[GroupRow]:
@@ -57,19 +58,8 @@ def describe(data: Path | str, categories: Iterable[str] | None = None, progress
 
 def to_markdown(rows: Sequence[GroupRow]) -> str:
     """Render rows as a Markdown table, aligned as plain text too; areas are in percent of the image."""
-    header = (
-        "category",
-        "split",
-        "type",
-        "images",
-        "size",
-        "mode",
-        "masks",
-        "area min / median / max [%]",
-        "regions",
-    )
-    cells = [header, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+    cells = [COLUMNS, *map(_cells, rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
     ]
@@ -79,7 +69,7 @@ def to_markdown(rows: Sequence[GroupRow]) -> str:
 
 def _describe_group(category: str, samples: Sequence[Sample]) -> GroupRow:
     headers = [read_header(sample.path) for sample in samples]
-    measured = [_area_and_regions(sample.mask_path) for sample in samples if sample.mask_path is not None]
+    measured = [_area_and_components(sample.mask_path) for sample in samples if sample.mask_path is not None]
     areas = [area for area, _ in measured]
     return GroupRow(
         category=printable(category),
@@ -92,14 +82,14 @@ def _describe_group(category: str, samples: Sequence[Sample]) -> GroupRow:
         area_min=min(areas) if areas else None,
         area_median=float(np.median(areas)) if areas else None,
         area_max=max(areas) if areas else None,
-        regions=sum(regions for _, regions in measured) if measured else None,
+        components=sum(count for _, count in measured) if measured else None,
     )
 
 
-def _area_and_regions(mask_path: Path) -> tuple[float, int]:
+def _area_and_components(mask_path: Path) -> tuple[float, int]:
     mask = read_mask(mask_path)
-    _, regions = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
-    return float(mask.mean()), int(regions)
+    _, components = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
+    return float(mask.mean()), int(components)
 
 
 def _count(values: Iterable[str]) -> dict[str, int]:
@@ -108,9 +98,8 @@ def _count(values: Iterable[str]) -> dict[str, int]:
 
 
 def _cells(row: GroupRow) -> tuple[str, ...]:
-    area = "-"
-    if row.masks:
-        area = " / ".join(f"{100 * share:.3g}" for share in (row.area_min, row.area_median, row.area_max))
+    areas = [share for share in (row.area_min, row.area_median, row.area_max) if share is not None]
+    area = " / ".join(f"{100 * share:.3g}" for share in areas) or "-"
     return (
         _escape(row.category),
         row.split,
@@ -120,7 +109,7 @@ def _cells(row: GroupRow) -> tuple[str, ...]:
         _tally(row.modes),
         str(row.masks),
         area,
-        "-" if row.regions is None else str(row.regions),
+        "-" if row.components is None else str(row.components),
     )
 
 

@@ -1,4 +1,4 @@
-"""Read a folder in MVTec shape into samples, by structure alone: no pixel is decoded here.
+"""A folder in MVTec shape becomes samples, by structure alone: no pixel is decoded here.
 
 ``<data>/<category>/train/good/*``, ``test/{good,<defect>}/*`` and, where there are masks,
 ``ground_truth/<defect>/NAME_mask.png`` or ``NAME.png`` (or another image extension) for
@@ -7,7 +7,8 @@ metric and are reported apart. Hidden and non-image files are ignored, extension
 that of the names.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -55,8 +56,7 @@ class Category:
     @property
     def has_masks(self) -> bool:
         """Whether there are anomalous test samples and every one of them has a mask."""
-        anomalous = [sample for sample in self.test if sample.is_anomalous]
-        return bool(anomalous) and all(sample.mask_path is not None for sample in anomalous)
+        return bool(self.defect_types) and have_masks(self.test)
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,30 @@ def scan_category(data: Path | str, category: str) -> tuple[Category, list[Probl
     return Category(category, folder, train, test, uncertain), problems
 
 
+def have_masks(samples: Iterable[Sample]) -> bool:
+    """Whether every anomalous sample has a mask."""
+    return all(sample.mask_path is not None for sample in samples if sample.is_anomalous)
+
+
+def data_hash(category: Category) -> str:
+    """Which images a number was measured on: first 16 hex digits of a SHA-256 over all images and masks.
+
+    It changes with any byte or name of the files of a category, and not with where the category lies.
+    """
+    digest = hashlib.sha256()
+    for sample in (*category.train, *category.test, *category.uncertain):
+        for file in (sample.path, sample.mask_path):
+            if file is not None:
+                digest.update(f"{file.relative_to(category.folder).as_posix()}\n".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
 def list_folder(folder: Path, root: Path) -> Listing:
     """List the visible sub-folders and images of a folder, empty if it does not exist.
 
-    A link that leads out of ``root`` or nowhere is left out and becomes a problem; so does a locked folder.
+    A link that leads out of ``root`` or nowhere is left out and becomes a problem; so does a locked folder, and what
+    is named like an image but is no file (a pipe or a device, which would block its reader).
     """
     if not _is_folder(folder):
         return Listing()
@@ -117,9 +137,9 @@ def list_folder(folder: Path, root: Path) -> Listing:
         return Listing(problems=(error.args[0],))
     folders = tuple(entry for entry in entries if _is_folder(entry))
     images = [entry for entry in entries if is_image_name(entry) and entry not in folders]
-    bad_links = {entry: _link_problem(entry, root) for entry in images if entry.is_symlink()}
-    problems = tuple(problem for problem in bad_links.values() if problem)
-    return Listing(folders, tuple(entry for entry in images if not bad_links.get(entry)), problems)
+    found = {entry: _image_problem(entry, root) for entry in images}
+    problems = tuple(problem for problem in found.values() if problem)
+    return Listing(folders, tuple(entry for entry, problem in found.items() if not problem), problems)
 
 
 def find_mask(image: Path, masks: Mapping[str, Path]) -> Path | None:
@@ -208,6 +228,12 @@ def _entries(folder: Path) -> list[Path]:
     except PermissionError as error:
         raise InputError(Problem(folder, "may not be listed", "give yourself read permission")) from error
     return sorted(visible, key=lambda entry: entry.name)
+
+
+def _image_problem(path: Path, root: Path) -> Problem | None:
+    if path.is_symlink() and (problem := _link_problem(path, root)):
+        return problem
+    return None if path.is_file() else Problem(path, "is not a regular file", "remove it")
 
 
 def _link_problem(path: Path, root: Path) -> Problem | None:

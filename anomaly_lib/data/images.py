@@ -66,6 +66,8 @@ class Header:
     height: int
     mode: str
     format: str
+    orientation: int
+    """EXIF's: 1 for pixels that are stored upright, otherwise 2 to 8."""
 
 
 def printable(text: str) -> str:
@@ -92,29 +94,36 @@ def read_mask(path: Path | str) -> np.ndarray:
     """Decode a mask to (H, W) bool: True where the shown value is not zero in any channel.
 
     A palette counts by its colours, not its indices; transparent pixels are normal. Raises InputError as
-    ``read_rgb``.
+    ``read_rgb``, except that float pixels are allowed unless they are NaN.
     """
     with _opened(Path(path)) as image:
         image = _upright(image)
         if image.mode in (*_SIXTEEN_BIT, "F"):
-            return np.asarray(image) != 0  # before the high byte is taken: 1 of 65535 is a defect too
-        return _rgb_pixels(image, Path(path)).any(axis=2)
+            values = np.asarray(image)  # before the high byte is taken: 1 of 65535 is a defect too
+            if np.isnan(values).any():
+                remedy = "save 0 for normal pixels and another value for defects"
+                raise InputError(Problem(Path(path), "is a mask with pixels that are not a number (NaN)", remedy))
+            return values.astype(bool)
+        return np.asarray(_rgb_pixels(image, Path(path)).any(axis=2))
 
 
 def read_header(path: Path | str) -> Header:
     """Read size, mode and format of an image without decoding pixels. Raises InputError as ``read_rgb``."""
     with _opened(Path(path)) as image:
         width, height = image.size
+        orientation = _orientation(image)
         # Pillow has turned the size of a TIFF already.
-        if image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8):
+        if image.format != "TIFF" and orientation in (5, 6, 7, 8):
             width, height = height, width
-        return Header(width, height, image.mode, image.format)
+        return Header(width, height, image.mode, image.format or "", orientation)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of acceptable size; any failure, also while decoding in the block, is an InputError."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(Problem(path, "is not a regular file", "remove it"))  # a pipe would block its reader
         with warnings.catch_warnings():
             # Pillow warns of size from half its limit on, and of damaged EXIF: neither spoils the pixels.
             warnings.simplefilter("ignore")
@@ -169,8 +178,7 @@ def _rgb_pixels(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _high_byte(values: np.ndarray, path: Path) -> np.ndarray:
-    # Mode "I" has 32 bits; some writers and Pillow versions use it for 16-bit data, which is all that is
-    # accepted.
+    # Mode "I" has 32 bits; some writers and Pillow versions use it for 16-bit data, all that is accepted.
     if values.min() < 0 or values.max() > 0xFFFF:
         raise InputError(Problem(path, "has pixel values beyond 16 bit", "save it with 8 or 16 bit"))
     return (values >> 8).astype(np.uint8)

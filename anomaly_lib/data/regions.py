@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.data.images import Problem
 from anomaly_lib.registry import nearest
@@ -42,7 +42,11 @@ def load_region(file: Path | str, image_size: int) -> torch.Tensor:
     """
     import torch
 
-    return torch.from_numpy(read_region(Path(file), image_size))
+    region = rasterise(*read_polygons(Path(file)), image_size)
+    if not region.any():
+        remedy = "make the polygons larger, or leave less out"
+        raise InputError(Problem(Path(file), f"its region has no pixel at {image_size} x {image_size}", remedy))
+    return torch.from_numpy(region)
 
 
 def find_region(evaluation: Evaluation, category: Path, image_size: int) -> torch.Tensor | None:
@@ -54,16 +58,6 @@ def find_region(evaluation: Evaluation, category: Path, image_size: int) -> torc
     return load_region(category / PLACE, image_size) if heeded else None
 
 
-def read_region(file: Path, image_size: int) -> np.ndarray:
-    """As ``load_region``, without torch."""
-    polygons, exclude = read_polygons(file)
-    region = rasterise(polygons, exclude, image_size)
-    if not region.any():
-        remedy = "make the polygons larger, or leave less out"
-        raise InputError(Problem(file, f"its region has no pixel at {image_size} x {image_size}", remedy))
-    return region
-
-
 def save_region(file: Path | str, polygons: Sequence[Polygon], exclude: Sequence[Polygon] = ()) -> None:
     """Write a region; an older file stays until the new one is complete. Raises InputError as ``load_region``."""
     file = Path(file)
@@ -72,7 +66,7 @@ def save_region(file: Path | str, polygons: Sequence[Polygon], exclude: Sequence
         with replacing(file) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(Problem(file, f"cannot be written ({error.strerror})", "name another file")) from error
+        raise refused(error, file, "cannot be written") from error
 
 
 def region_json(polygons: Sequence[Polygon], exclude: Sequence[Polygon] = ()) -> str:

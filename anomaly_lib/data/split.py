@@ -1,6 +1,7 @@
 """Split the normal training samples into those a method is fitted on and those held out to set thresholds."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -23,14 +24,15 @@ def split_normals(
         raise ValueError(f"held_out must lie between 0 and 1, both exclusive, got {held_out}")
     ordered = sorted(samples, key=lambda sample: sample.path.name)
     if len(ordered) < 2:
-        raise InputError(_too_few(ordered))
+        raise InputError(too_few(ordered))
     count = min(max(round(len(ordered) * held_out), 1), len(ordered) - 1)
     drawn = set(np.random.default_rng(seed).permutation(len(ordered))[:count].tolist())
     fit = tuple(sample for index, sample in enumerate(ordered) if index not in drawn)
     return fit, tuple(ordered[index] for index in sorted(drawn))
 
 
-def _too_few(samples: Sequence[Sample]) -> Problem | str:
+def too_few(samples: Sequence[Sample]) -> Problem:
+    """What is wrong with fewer than two normal training samples."""
     if not samples:
-        return "no normal training image; put at least two into train/good"
+        return Problem(Path("train/good"), "has no normal training image", "put at least two there")
     return Problem(samples[0].path, "is the only normal training image", "add more: one is held out to set thresholds")

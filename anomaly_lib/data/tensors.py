@@ -26,10 +26,14 @@ def load_images(
     """
     images = torch.empty(len(samples_or_paths), 3, image_size, image_size)
     for index, item in enumerate(progress_bar(samples_or_paths, description="images", show=progress)):
-        rgb = read_rgb(item.path if isinstance(item, Sample) else item)
-        resized = Image.fromarray(rgb).resize((image_size, image_size), Image.Resampling.BILINEAR)
-        images[index] = torch.from_numpy(np.array(resized)).movedim(-1, 0) / 255  # (S, S, 3) -> (3, S, S)
+        images[index] = to_tensor(read_rgb(item.path if isinstance(item, Sample) else item), image_size)
     return images
+
+
+def to_tensor(rgb: np.ndarray, image_size: int) -> torch.Tensor:
+    """(H, W, 3) uint8 as (3, S, S) float32 in [0, 1], resized as ``load_images`` does."""
+    resized = Image.fromarray(rgb).resize((image_size, image_size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).movedim(-1, 0) / 255  # (S, S, 3) -> (3, S, S)
 
 
 def load_masks(samples: Sequence[Sample], image_size: int) -> torch.Tensor:

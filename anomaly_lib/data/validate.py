@@ -1,7 +1,7 @@
 """Find everything wrong with a data folder: structure, and what only decoding every file can show.
 
-Train images that equal a test image are found by their decoded pixels, so a copy in another format is found
-too.
+Images that equal another one, of the other split or the other label, are found by their decoded pixels, so a copy in
+another format is found too.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.names import why_name_is_refused
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import (
     GOOD,
@@ -24,6 +25,10 @@ from anomaly_lib.data.folder import (
     scan_category,
 )
 from anomaly_lib.data.images import Problem, printable, read_header, read_mask, read_rgb
+from anomaly_lib.data.split import too_few
+
+LARGEST_SHARE = 0.9
+"""Of the image: a mask that marks more is taken for an inverted one."""
 
 
 def validate(data: Path | str, categories: Iterable[str] | None = None, progress: bool = False) -> list[Problem]:
@@ -58,13 +63,17 @@ def validate_category(data: Path | str, category: str, progress: bool = False) -
             continue
         digests[sample.path] = _digest(image)
         if sample.mask_path is not None:
-            problems += _mask_problems(sample.mask_path, image.shape[:2])
+            problems += _mask_problems(sample, sample.mask_path, image.shape[:2])
     problems += _leaks(found, digests)
     return list(dict.fromkeys(problems))  # a shared mask or a link seen from two sides is one problem
 
 
 def _layout_problems(found: Category, root: Path) -> Iterator[Problem]:
     """What names and folders alone show, beyond what ``scan_category`` refuses."""
+    if reason := why_name_is_refused(found.name):
+        yield Problem(found.folder, reason, "rename the folder: commands and tables use the name of a category")
+    if len(found.train) == 1:
+        yield too_few(found.train)
     train, test, truth = (list_folder(found.folder / name, root) for name in ("train", "test", "ground_truth"))
     yield from truth.problems
     for listing, place in ((train, "train/good"), (test, "test/<type>"), (truth, "ground_truth/<type>")):
@@ -144,18 +153,25 @@ def _good_mask_problems(masks: Sequence[Path]) -> Iterator[Problem]:
             yield error.args[0]
 
 
-def _mask_problems(path: Path, image_shape: tuple[int, int]) -> Iterator[Problem]:
+def _mask_problems(sample: Sample, path: Path, image_shape: tuple[int, ...]) -> Iterator[Problem]:
     try:
-        mask, file_format = read_mask(path), read_header(path).format
+        mask, header, image = read_mask(path), read_header(path), read_header(sample.path)
     except InputError as error:
         yield error.args[0]
         return
-    if mask.shape != image_shape:
+    stored_shape = image_shape[::-1] if image.orientation >= 5 else image_shape
+    if image.orientation != header.orientation == 1 and mask.shape == stored_shape:
+        remedy = f"make sure that it fits the upright photo, and save {sample.path.name} upright, without EXIF"
+        yield Problem(path, "is not turned, but EXIF turns its photo", remedy)
+    elif mask.shape != image_shape:
         sizes = f"{mask.shape[1]} x {mask.shape[0]} pixels, its image {image_shape[1]} x {image_shape[0]}"
         yield Problem(path, f"is a mask of {sizes}", "make both the same size")
+    elif mask.mean() > LARGEST_SHARE:
+        message = f"marks {mask.mean():.0%} of the image, as inverted masks do"
+        yield Problem(path, message, "invert it: 0 is normal, any other value is defect")
     if not mask.any():
         yield Problem(path, "is an empty mask", "mark the defect or move the image to test/good")
-    if file_format in ("JPEG", "MPO"):
+    if header.format in ("JPEG", "MPO"):
         yield Problem(
             path,
             "is a mask in JPEG, whose noise turns normal pixels into defect",
@@ -164,16 +180,24 @@ def _mask_problems(path: Path, image_shape: tuple[int, int]) -> Iterator[Problem
 
 
 def _leaks(found: Category, digests: dict[Path, bytes]) -> Iterator[Problem]:
-    """Train images with the pixels of a test image; images that could not be decoded have no digest."""
+    """Images with the same pixels as a test image, in train or among the tests of the other label.
+
+    Images that could not be decoded have no digest.
+    """
     train: dict[bytes, list[Path]] = defaultdict(list)
-    for sample in found.train:
-        if sample.path in digests:
-            train[digests[sample.path]].append(sample.path)
+    defects: dict[bytes, list[Path]] = defaultdict(list)
+    for group, samples in ((train, found.train), (defects, [one for one in found.test if one.is_anomalous])):
+        for sample in samples:
+            if sample.path in digests:
+                group[digests[sample.path]].append(sample.path)
     for sample in found.test + found.uncertain:
-        for path in train.get(digests.get(sample.path, b""), ()):
-            kind = "anomalous" if sample.is_anomalous else "good"
-            other = sample.path.relative_to(found.folder)
-            yield Problem(path, f"has the same pixels as the {kind} test image {other}", "remove one of the two")
+        kind = "anomalous" if sample.is_anomalous else "good"
+        message = f"has the same pixels as the {kind} test image {sample.path.relative_to(found.folder)}"
+        digest = digests.get(sample.path, b"")
+        yield from (Problem(path, message, "remove one of the two") for path in train.get(digest, ()))
+        if sample.split == "test" and kind == "good":
+            remedy = "remove the wrong one of the two: an image is either good or has a defect"
+            yield from (Problem(path, message, remedy) for path in defects.get(digest, ()))
 
 
 def _digest(image: np.ndarray) -> bytes:

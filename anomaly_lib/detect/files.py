@@ -3,58 +3,96 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.base.files import replacing
-from anomaly_lib.data.folder import list_folder
-from anomaly_lib.data.images import SUFFIXES, Problem, printable
+from anomaly_lib.data.images import Problem, printable
+from anomaly_lib.ingest.plan import PICTURES, READ, LeftOut, is_of_the_system, is_readable_name
 
 
-@dataclass(frozen=True)
+@dataclass
 class Photos:
-    """The files to look at, and what keeps others from being looked at."""
+    """The files to look at, and everything else that was found."""
 
     root: Path
     """The folder that was given, or the folder of the single file."""
-    files: tuple[Path, ...]
+    files: list[Path] = field(default_factory=list)
     """Below ``root``, in the order of their names; paths as they can be opened."""
-    problems: tuple[Problem, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+    """Photos that cannot be looked at, and what may hold photos and is not entered."""
+    left_out: LeftOut = field(default_factory=dict)
+    """Files that are hidden or not named as photos: reason -> files."""
 
-    def name(self, file: Path) -> str:
-        """The file's path below the root, printable."""
-        return printable(file.relative_to(self.root).as_posix())
+    def name(self, path: Path) -> str:
+        """A path below the root, printable."""
+        return printable(path.relative_to(self.root).as_posix())
 
 
 def find_photos(source: Path, output: Path) -> Photos:
-    """A single file, or all images of a folder and its sub-folders, without those in ``output``.
+    """A single file, or all photos of a folder and its sub-folders, without those in ``output``.
 
-    Hidden and other files are left out, links to folders are not followed. Raises InputError when there is no image.
+    Nothing is passed over silently: a photo of a type that is not read, a link that leads nowhere or out of the folder,
+    and a link to a folder are problems; hidden files and those not named as photos are left out. Raises InputError when
+    there is no photo.
     """
     if not source.exists():
         raise InputError(f"{printable(str(source))}: no such image or folder; check the path")
     if not source.is_dir():
-        return Photos(source.parent, (source,))
+        return Photos(source.parent, [source])
     if source.resolve() == output.resolve():
         raise InputError(f"{printable(str(output))}: is the folder of the images; choose another --output")
-    problems: list[Problem] = []
-    files = tuple(_walk(source, source, output.resolve(), problems))
-    if not files and not problems:
-        expected = ", ".join(suffix[1:] for suffix in SUFFIXES)
-        raise InputError(f"{printable(str(source))}: holds no image ({expected}), nor does a folder in it")
-    return Photos(source, files, tuple(problems))
+    photos = Photos(source)
+    _walk(source, output.resolve(), photos)
+    if not photos.files and not photos.problems:
+        raise InputError(f"{printable(str(source))}: holds no image ({READ}), nor does a folder in it")
+    return photos
 
 
-def _walk(folder: Path, root: Path, skip: Path, problems: list[Problem]) -> Iterator[Path]:
-    listing = list_folder(folder, root)
-    problems += listing.problems
-    yield from listing.images
-    for below in listing.folders:
-        if below.is_symlink():
-            problems.append(Problem(below, "is a link to a folder, which is not followed", "give that folder itself"))
-        elif below.resolve() != skip:
-            yield from _walk(below, root, skip, problems)
+def _walk(folder: Path, output: Path, photos: Photos) -> None:
+    """Sort what a folder holds: photos of this folder first, then sub-folders, each by name."""
+    below = []
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        photos.problems.append(Problem(folder, f"may not be listed ({error.strerror})", "give yourself permission"))
+        return
+    for entry in entries:
+        if is_of_the_system(entry):
+            continue
+        if problem := _problem(entry, photos.root):
+            photos.problems.append(problem)
+        elif entry.name.startswith("."):
+            photos.left_out.setdefault("hidden", []).append(photos.name(entry))
+        elif entry.is_dir():
+            below.append(entry)
+        elif is_readable_name(entry):
+            photos.files.append(entry)
+        else:
+            photos.left_out.setdefault("not named as photos", []).append(photos.name(entry))
+    for entry in below:
+        if entry.resolve() != output:
+            _walk(entry, output, photos)
+
+
+def _problem(entry: Path, root: Path) -> Problem | None:
+    """Why something that is, or may hold, a photo cannot be looked at."""
+    is_photo = entry.suffix.lower() in PICTURES
+    if entry.is_symlink():
+        if not entry.exists():
+            return Problem(entry, "is a link that leads nowhere", "remove it or put the file in its place")
+        if entry.is_dir():
+            return Problem(entry, "is a link to a folder, which is not followed", "give that folder itself")
+        if is_photo and not entry.resolve().is_relative_to(root.resolve()):
+            return Problem(entry, "is a link that leaves the folder", "put a copy of its target in its place")
+    if not is_photo or entry.is_dir():
+        return None
+    if not entry.is_file():
+        return Problem(entry, "is not a regular file", "remove it")
+    if entry.name.startswith(".") or is_readable_name(entry):
+        return None
+    return Problem(entry, f"is of a type that is not read ({READ})", "convert it to PNG or JPEG")
 
 
 def output_stems(photos: Photos) -> dict[Path, Path]:
@@ -84,4 +122,4 @@ def written_at_once(file: Path) -> Iterator[Path]:
         with replacing(file) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(f"{printable(str(file))}: cannot be written ({error.strerror or error})") from None
+        raise refused(error, printable(str(file)), "cannot be written") from None

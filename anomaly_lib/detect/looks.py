@@ -1,9 +1,9 @@
-"""How ``detect`` looks at photos: each as a whole, or in tiles. Both yield one ``Look`` a photo.
+"""How ``detect`` looks at photos: each as a whole, or in tiles. Both yield one ``Look`` per photo.
 
 S is the model's image size, H x W the photo's own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,9 +46,9 @@ class Whole:
         self.region = load_region(region, method.params.image_size) if region else None
 
     def looks(
-        self, files: tuple[Path, ...], skipped: list[Problem], description: str, explain: bool, progress: bool
+        self, files: Sequence[Path], skipped: list[Problem], description: str, explain: bool, progress: bool
     ) -> Iterator[Look]:
-        """One look a photo; those that cannot be read go to ``skipped``."""
+        """One look per photo; those that cannot be read go to ``skipped``."""
         for readable, images in self._batches(files, skipped, description, progress):
             scored = self.method.score(images, region=self.region)
             explained = self.method.explain(images) if explain else {}
@@ -57,7 +57,7 @@ class Whole:
                 yield Look(file, float(scored.scores[index]), scored.maps[index].numpy(), extra)
 
     def _batches(
-        self, files: tuple[Path, ...], skipped: list[Problem], description: str, progress: bool
+        self, files: Sequence[Path], skipped: list[Problem], description: str, progress: bool
     ) -> Iterator[tuple[list[Path], Tensor]]:
         """Up to PHOTOS_AT_ONCE photos as (files, (N, 3, S, S))."""
         readable, images = [], []
@@ -83,7 +83,7 @@ class Tiled:
         self.region: Region | None = read_polygons(region) if region else None
 
     def looks(
-        self, files: tuple[Path, ...], skipped: list[Problem], description: str, explain: bool, progress: bool
+        self, files: Sequence[Path], skipped: list[Problem], description: str, explain: bool, progress: bool
     ) -> Iterator[Look]:
         """As ``Whole.looks``."""
         total = sum(map(self._tiles_of, files))

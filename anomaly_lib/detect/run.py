@@ -23,11 +23,13 @@ from anomaly_lib.evaluation.curves import label_regions
 from anomaly_lib.evaluation.thresholds import decide, decision_words
 from anomaly_lib.figures.detection import Detection, detection_figure
 from anomaly_lib.figures.style import MapScale, map_scale, save_figure
+from anomaly_lib.ingest.plan import LeftOut, left_out_line
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.reporting.tables import write_csv
 from anomaly_lib.tiling.grid import Tiling
 from anomaly_lib.tiling.scoring import resized
 
+SHOWN = 3  # names of photos that were not looked at, in a line for people
 LARGEST_DRAWN = 800  # pixels of a photo's longer side in a picture
 
 
@@ -62,7 +64,9 @@ class Results:
     """Which model it was, with its thresholds."""
     rows: tuple[Row, ...]
     skipped: tuple[Problem, ...]
-    """What could not be looked at, and why."""
+    """Photos that could not be looked at, and why."""
+    left_out: LeftOut
+    """Files that are hidden or not named as photos: reason -> paths below the folder that was given."""
     tiling: Tiling | None = None
     """Into which tiles photos were cut."""
 
@@ -71,16 +75,23 @@ class Results:
         skipped = [{"file": printable(str(p.path)), "reason": f"{p.message}; {p.remedy}"} for p in self.skipped]
         tiling = asdict(self.tiling) if self.tiling else None
         images = [asdict(row) for row in self.rows]
-        return json.dumps({"model": self.model, "tiling": tiling, "images": images, "skipped": skipped}, indent=1)
+        content = {"model": self.model, "tiling": tiling, "images": images, "skipped": skipped}
+        return json.dumps(content | {"left_out": self.left_out}, indent=1)
 
     def summary(self, output: Path) -> str:
-        """One line for people."""
+        """One line for people: what was found, and what was not looked at."""
         if len(self.rows) == 1:
             row = self.rows[0]
             found = f"{row.file}: score {decision_words(row.score, row.threshold)}"
         else:
             counts = Counter(row.decision or "without a decision (no threshold)" for row in self.rows)
             found = f"{len(self.rows)} photos: {', '.join(f'{n} {name}' for name, n in sorted(counts.items()))}"
+        if self.skipped:
+            names = ", ".join(problem.path.name for problem in self.skipped[:SHOWN])
+            more = ", …" if len(self.skipped) > SHOWN else ""
+            found += printable(f"; {len(self.skipped)} not looked at ({names}{more})")
+        if self.left_out:
+            found += f"; {left_out_line(self.left_out)}"
         return f"{found}; see {output}"
 
 
@@ -114,7 +125,7 @@ def detect(
     rows = tuple(run.record(look, scale) for look in looks)
     if not rows:
         raise InputError(skipped[0] if len(skipped) == 1 else f"no photo can be read; the first: {skipped[0]}")
-    results = Results(_described(model, scale), rows, tuple(skipped), tiling)
+    results = Results(_described(model, scale), rows, tuple(skipped), photos.left_out, tiling)
     _save_tables(output, results)
     return results
 
@@ -138,10 +149,10 @@ class _Run:
     def record(self, look: Look, scale: MapScale | None) -> Row:
         """Write what belongs to a photo, and make its row."""
         row = self._row(look)
-        if row.picture:
-            self._save_picture(look, row, scale)
+        if row.picture and scale:
+            self._save_picture(look, row, self.output / row.picture, scale)
         if row.map:
-            self._save_map(look, row)
+            self._save_map(look, self.output / row.map)
         return row
 
     def _row(self, look: Look) -> Row:
@@ -153,20 +164,20 @@ class _Run:
         found = (look.score, image, decide(look.score, image), regions, largest)
         return Row(self.photos.name(look.file), *found, *self.targets(look.file), self.model.digest, look.tiles)
 
-    def _save_picture(self, look: Look, row: Row, scale: MapScale) -> None:
+    def _save_picture(self, look: Look, row: Row, file: Path, scale: MapScale) -> None:
         photo, caption = _drawn_photo(look.file), _caption(self.model, row)
         detection = Detection(
             row.file, photo, _drawn_map(look.map), scale, row.score, row.threshold, look.extra, caption
         )
-        with written_at_once(self.output / row.picture) as temporary, warnings.catch_warnings():
+        with written_at_once(file) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks, in the file's name
             save_figure(detection_figure(detection), temporary)
 
-    def _save_map(self, look: Look, row: Row) -> None:
+    def _save_map(self, look: Look, file: Path) -> None:
         header, values = read_header(look.file), look.map
         if values.shape != (header.height, header.width):
             values = resized(torch.from_numpy(values), (header.height, header.width))
-        with written_at_once(self.output / row.map) as temporary, temporary.open("wb") as stream:
+        with written_at_once(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, values)
 
 

@@ -1,5 +1,6 @@
 """Figures of scores and metrics. Each function returns a matplotlib Figure and saves nothing."""
 
+import itertools
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -20,6 +21,8 @@ KINDS = {
     "pro": ("PRO, regions", "false_positive_rate", "overlap"),
 }
 """Title, x and y of each curve, by its name in file names."""
+MARKERS = "osD^vP*X<>"
+"""Of the methods in the overview, in their order; after ten they begin again."""
 CONTAMINATION = {
     "image_auroc": ("image AUROC", "C0", "o-"),
     "aupro_030": ("AUPRO 0.3", "C1", "s--"),
@@ -104,12 +107,13 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
     shown = [m for m in wanted if any(row.get(m.key) is not None for row in rows)] or wanted[:1]
     categories = list(dict.fromkeys(row["category"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows))
+    spacing = min(0.18, 0.8 / max(1, len(methods)))  # the methods of one category stay together
     size = (3.1 * len(shown) + 1.6, 0.45 * len(categories) + 1.6)
     figure, axes = plt.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False)
     for axis, metric in zip(axes[0], shown, strict=True):
-        for offset, (method, marker) in enumerate(zip(methods, "osD^v", strict=False)):
+        for place, (method, marker) in enumerate(zip(methods, itertools.cycle(MARKERS), strict=False)):
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
-            heights = [categories.index(row["category"]) + 0.18 * offset for row in runs]
+            heights = [categories.index(row["category"]) + spacing * place for row in runs]
             axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
         axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
         axis.grid(axis="x", alpha=0.3)

@@ -1,4 +1,4 @@
-"""Frozen ImageNet feature extractors that work offline.
+"""Frozen ImageNet feature extractors that work offline, and a cache of what they give.
 
 ``tf_efficientnet_lite0`` takes its weights from an installed package, so it needs no network. Every other
 backbone takes them from a file, or from timm's own download cache. Missing weights are an error that says what
@@ -8,26 +8,31 @@ layers are then called by their stride, ``reduction4`` and so on.
 Shapes: N images, C channels, H x W pixels.
 """
 
-import contextlib
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
+import numpy as np
 import timm
 import torch
+from timm.models import create_feature_extractor
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.registry import nearest
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+FLOAT32_BYTES = 4
 VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between poolings
 
 
 def _vgg19_relus() -> dict[str, str]:
     """``relu1_1`` -> ``features.1`` and so on: after each convolution a ReLU, after each block a pooling."""
-    layers, index = {}, 0
+    layers: dict[str, str] = {}
+    index = 0
     for block, convolutions in enumerate(VGG19_BLOCKS, 1):
         for position in range(1, convolutions + 1):
             layers[f"relu{block}_{position}"] = f"features.{index + 1}"
@@ -70,13 +75,16 @@ PYRAMIDS = {
 
 
 class Backbone(nn.Module):
-    """A frozen network that returns the outputs of chosen layers.
+    """A frozen network that returns the outputs of chosen layers; what lies behind the deepest one is left out.
 
     ``forward`` takes (N, 3, H, W) in [0, 1] and returns one (N, C, h, w) tensor for each of ``layers``.
     ``weights`` is a file (safetensors, or a torch file of plain tensors) in timm's or torchvision's naming; None
     means the packaged weights, or timm's own. ``reflect`` makes 3x3 convolutions pad by reflection (DFR).
     Raises InputError for an unknown name or layer, and for weights that are missing or do not fit.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, name: str, layers: Iterable[str], weights: str | None = None, reflect: bool = False):
         super().__init__()
@@ -85,15 +93,11 @@ class Backbone(nn.Module):
         for layer in self.layers:
             if layer not in spec.layers:
                 raise InputError(f"backbone {name} has no layer '{layer}': {nearest(layer, spec.layers)}")
-        self.network = _load_network(name, weights)
+        self.network = _load_network(name, {spec.layers[layer]: layer for layer in self.layers}, weights)
         if reflect:
             _pad_by_reflection(self.network)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
-        self._outputs: dict[str, Tensor] = {}
-        for layer in self.layers:
-            self.network.get_submodule(spec.layers[layer]).register_forward_hook(self._keep(layer))
-        self._cut_after(spec.layers[max(self.layers, key=list(spec.layers).index)])
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -103,35 +107,54 @@ class Backbone(nn.Module):
         """Images in [0, 1] as the network was trained to see them."""
         return (images - self.mean) / self.std
 
+    def denormalised(self, normalised: Tensor) -> Tensor:
+        """What ``normalise`` made, as images in [0, 1] again."""
+        return (normalised * self.std + self.mean).clamp(0, 1)
+
     def extract(self, normalised: Tensor) -> list[Tensor]:
         """The layers' outputs for images that ``normalise`` made, or that were warped since."""
-        with contextlib.suppress(_DeepestReached):
-            self.network(normalised)
-        outputs = [self._outputs[layer] for layer in self.layers]
-        self._outputs.clear()
-        return outputs
+        outputs = self.network(normalised)
+        return [outputs[layer] for layer in self.layers]
 
     def train(self, mode: bool = True) -> "Backbone":
         """Stays in evaluation mode: batch statistics of a few defect images must not change the features."""
         return super().train(False)
 
-    def _keep(self, layer: str):
-        def hook(module, inputs, output):
-            self._outputs[layer] = output
 
-        return hook
+class FeatureCache:
+    """Room for (M, C) float32 vectors, computed once and kept: in memory, or in a file when they are large.
 
-    def _cut_after(self, path: str) -> None:
-        """Stop the forward pass behind the deepest wanted layer."""
+    Above ``memory_gigabytes`` they go to ``folder/features.f32``, when there is a folder. Use it as a context manager:
+    the file is removed at the end.
+    """
 
-        def hook(module, inputs, output):
-            raise _DeepestReached
+    def __init__(self, rows: int, channels: int, memory_gigabytes: float, folder: Path | None):
+        self.file: Path | None = None
+        self.filled = 0
+        shape = (rows, channels)
+        if folder is None or rows * channels * FLOAT32_BYTES <= memory_gigabytes * 1e9:
+            self.vectors = torch.empty(shape)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "features.f32"
+        self.vectors = torch.from_numpy(np.memmap(self.file, np.float32, "w+", shape=shape))
 
-        self.network.get_submodule(path).register_forward_hook(hook)
+    def append(self, rows: Tensor) -> None:
+        """Keep the next rows, (m, C)."""
+        self.vectors[self.filled : self.filled + len(rows)] = rows
+        self.filled += len(rows)
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, C) random rows, with replacement."""
+        return self.vectors[torch.randint(len(self.vectors), (count,), generator=generator)]
 
-class _DeepestReached(Exception):
-    """The wanted layers have been computed."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        del self.vectors
+        if self.file:
+            self.file.unlink(missing_ok=True)
 
 
 def pyramid_layers(name: str) -> list[str]:
@@ -159,7 +182,7 @@ def _spec(name: str) -> Spec:
 def _timm_spec(name: str) -> Spec:
     """Layers of a timm network by stride; where several have one stride, the deepest."""
     with torch.device("meta"):  # shapes alone, no weights
-        network = timm.create_model(name, pretrained=False)
+        network: Any = timm.create_model(name, pretrained=False)
     features = getattr(network, "feature_info", [])
     features = features if isinstance(features, list) else features.info
     layers = {f"reduction{entry['reduction']}": entry["module"] for entry in features}
@@ -167,30 +190,28 @@ def _timm_spec(name: str) -> Spec:
     return Spec(layers, tuple(config["mean"]), tuple(config["std"]))
 
 
-def _load_network(name: str, weights: str | None) -> nn.Module:
+def _load_network(name: str, layers: dict[str, str], weights: str | None) -> GraphModule:
+    """The pretrained network up to the layers, {module path: name}; it returns {name: output}."""
     if weights is None and not _spec(name).in_package:
-        return _timm_pretrained(name)
+        return _cut(name, _timm_pretrained(name), layers)
     network = timm.create_model(name, pretrained=False)
     state = _packaged_state(network) if weights is None else _file_state(Path(weights))
-    wanted = network.state_dict()
-    # classifier heads differ between timm and torchvision, and no feature needs them
-    needed = {key for key in wanted if _is_feature(key, name, network)}
-    misfits = [key for key in sorted(needed) if key not in state or state[key].shape != wanted[key].shape]
+    features = _cut(name, network, layers)
+    wanted = features.state_dict()  # no classifier, which differs between timm and torchvision
+    misfits = [key for key in sorted(wanted) if key not in state or state[key].shape != wanted[key].shape]
     if misfits:
         raise InputError(f"{weights}: these are not weights of {name} ('{misfits[0]}' is missing or of another shape)")
-    network.load_state_dict({key: state[key] for key in needed}, strict=False)
-    return network
+    features.load_state_dict({key: state[key] for key in wanted})
+    return features
 
 
-def _is_feature(key: str, name: str, network: nn.Module) -> bool:
-    """Whether a tensor of the network belongs to its features, as opposed to its classifier."""
-    if name == "vgg19":
-        return key.startswith("features.")
-    if name == "tf_efficientnet_lite0":
-        return True  # packaged, and complete
-    classifiers = network.pretrained_cfg.get("classifier") or ()
-    classifiers = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
-    return not key.startswith(tuple(f"{classifier}." for classifier in classifiers))
+def _cut(name: str, network: nn.Module, layers: dict[str, str]) -> GraphModule:
+    try:
+        return create_feature_extractor(network.eval(), layers)
+    except Exception as error:  # tracing raises many kinds
+        raise InputError(
+            f"backbone {name}: its layers cannot be cut out ({type(error).__name__}); choose a convolutional network"
+        ) from None
 
 
 def _timm_pretrained(name: str) -> nn.Module:

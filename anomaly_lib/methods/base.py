@@ -4,21 +4,27 @@ Adding a method: one folder, one line in ``anomaly_lib.registry``; see ``docs/ad
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import default_device, derived_seed
 from anomaly_lib.params import MethodParams, params_hash
-from anomaly_lib.registry import METHODS, method_class
+from anomaly_lib.registry import METHODS, method_class, shown_name
 
-__all__ = ["METHODS", "Method", "ScoreMaps", "method_class"]
+__all__ = ["METHODS", "Method", "ScoreMaps", "in_batches", "method_class", "within"]
+
+AT_ONCE = 8
+"""Images that a network sees together when it scores; the number bounds memory and changes no result."""
+ParamsOf = TypeVar("ParamsOf", bound=MethodParams)
+ModelOf = TypeVar("ModelOf", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -32,26 +38,38 @@ class ScoreMaps:
     parts: dict[str, Tensor] = field(default_factory=dict)
     """Further image scores by name, (N,) each, of a method whose score has parts; evaluated beside ``scores``."""
 
+    @classmethod
+    def joined(cls, batches: Sequence["ScoreMaps"]) -> "ScoreMaps":
+        """The images of all batches, one batch after another."""
+        parts = {name: torch.cat([batch.parts[name] for batch in batches]) for name in batches[0].parts}
+        return cls(torch.cat([batch.maps for batch in batches]), torch.cat([batch.scores for batch in batches]), parts)
 
-class Method(ABC):
-    """One trainable detector. Images are (N, 3, S, S) float32 in [0, 1] with S = ``params.image_size``."""
+
+class Method(ABC, Generic[ParamsOf, ModelOf]):
+    """One trainable detector, generic in the class of its params and of the module that holds what it learnt.
+
+    Images are (N, 3, S, S) float32 in [0, 1] with S = ``params.image_size``.
+    """
 
     name: ClassVar[str]
-    """Key in params.yaml and in file names."""
-    title: ClassVar[str]
-    """Name for people."""
+    """Key in the registry, in params.yaml and in file names."""
     paper: ClassVar[str]
     """Where it was published."""
 
-    def __init__(self, params: MethodParams, seed: int = 0):
+    def __init__(self, params: ParamsOf, seed: int = 0):
         self.params = params
         self.seed = seed
         self.device = default_device()
-        self.model: nn.Module | None = None  # once fitted or loaded
+        self.model: ModelOf | None = None  # once fitted or loaded
+
+    @property
+    def title(self) -> str:
+        """Name for people, from the registry."""
+        return shown_name(self.name)
 
     @abstractmethod
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
-        """Train on normal images only; return the history, one row a logged step.
+        """Train on normal images only; return the history, one row per logged step.
 
         ``work`` is a folder for caches and for resuming after an interruption; None keeps all in memory.
         Raises InputError when the images cannot be trained on.
@@ -90,7 +108,7 @@ class Method(ABC):
         """Rows ``{"part", ..., "parameters"}`` of the live model, trained parameters counted, for tables."""
 
     @property
-    def fitted(self) -> nn.Module:
+    def fitted(self) -> ModelOf:
         """What ``fit`` or ``load_state_dict`` made. Raises InputError before."""
         if self.model is None:
             raise InputError(f"this {self.title} model is not trained; call fit, or load a trained model")
@@ -114,6 +132,17 @@ class Method(ABC):
             yield
 
 
+def in_batches(items: Any, description: str = "", progress: bool = False) -> Iterator[Any]:
+    """Slices of ``AT_ONCE`` items of a tensor or sequence, one after another, the last one shorter; with a bar."""
+    for start in progress_bar(range(0, len(items), AT_ONCE), description=description, show=progress):
+        yield items[start : start + AT_ONCE]
+
+
 def within(maps: Tensor, region: Tensor | None) -> Tensor:
     """Maps (N, S, S), 0 outside of the region (S, S) or (N, S, S) bool; as they are without one."""
     return maps if region is None else maps.masked_fill(~region, 0.0)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """How many numbers a module's parameters hold."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -84,8 +84,11 @@ def train(task: Task, checkpoint: Path | None = None, progress: bool = True) -> 
     pictured = _picture_steps(task, checkpoint, start)
     saved = time.monotonic()
     task.module.train()
-    unit = {"unit": " images", "unit_scale": task.images_per_step} if task.images_per_step else {}
-    with progress_bar(description=task.description, total=task.steps, initial=start, show=progress, **unit) as bar:
+    unit, scale = (" images", task.images_per_step) if task.images_per_step else ("it", False)
+    bar = progress_bar(
+        description=task.description, total=task.steps, initial=start, show=progress, unit=unit, unit_scale=scale
+    )
+    with bar:
         for step in range(start, task.steps):
             learning_rate = task.optimizer.param_groups[0]["lr"]
             history.add(_optimise(task, step))
@@ -93,8 +96,8 @@ def train(task: Task, checkpoint: Path | None = None, progress: bool = True) -> 
                 history.close_row(step + 1, learning_rate)
                 bar.set_postfix({name: f"{history.rows[-1][name]:.3g}" for name in history.loss_names})
             bar.update()
-            if step + 1 in pictured:
-                _save_picture(task, checkpoint.parent / PICTURES / f"step-{step + 1:06d}.png")
+            if checkpoint and task.picture and step + 1 in pictured:
+                _save_picture(task.module, task.picture, checkpoint.parent / PICTURES / f"step-{step + 1:06d}.png")
             if checkpoint and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(task, checkpoint, step + 1, history)
                 saved = time.monotonic()
@@ -132,12 +135,12 @@ def _picture_steps(task: Task, checkpoint: Path | None, start: int) -> set[int]:
     return {round(task.steps * part / PICTURES_A_TRAINING) for part in range(1, PICTURES_A_TRAINING + 1)}
 
 
-def _save_picture(task: Task, file: Path) -> None:
+def _save_picture(module: nn.Module, draw: Callable[[], Tensor], file: Path) -> None:
     """Drawn in evaluation mode and without gradients, so that looking does not change the training."""
-    task.module.eval()
+    module.eval()
     with torch.no_grad():
-        picture = task.picture()
-    task.module.train()
+        picture = draw()
+    module.train()
     file.parent.mkdir(parents=True, exist_ok=True)
     pixels = (rearrange(picture.clamp(0, 1), "c h w -> h w c") * 255).round().byte()
     Image.fromarray(pixels.cpu().numpy()).save(file)

@@ -14,7 +14,8 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-WARM = "ANOMALY_WARM"
+from anomaly_lib.pipeline.warm import WARM
+
 LONGEST_SOCKET_FOLDER = 60
 """Characters; the name of a socket may have a hundred, and jupyter_client adds to the folder's."""
 

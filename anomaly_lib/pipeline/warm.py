@@ -25,6 +25,20 @@ MODULES = (
 )
 """What the kernels of several stages import, beside the methods."""
 FORKED = b"+"
+WARM = "ANOMALY_WARM"
+"""Environment variable with the socket of the process that kernels are forked from."""
+# Forced, not defaulted: a variable in the caller's shell must not change the bytes.
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "SOURCE_DATE_EPOCH": "0",
+    "TQDM_DISABLE": "1",
+    "OMP_NUM_THREADS": "1",  # BLAS stays on one thread; torch takes its number from params
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
 
 
 @contextmanager
@@ -33,8 +47,7 @@ def warm_kernels(methods: list[str], mode: str) -> Iterator[None]:
 
     ``mode`` is how their profile computes (``anomaly_lib.base.numerics``).
     """
-    from anomaly_lib.nbrun import ENVIRONMENT
-    from anomaly_lib.pipeline.kernels import WARM, socket_folder
+    from anomaly_lib.pipeline.kernels import socket_folder
 
     if not hasattr(os, "pidfd_open"):
         yield
@@ -113,15 +126,11 @@ def become_kernel(wanted: dict, streams: list[int], watcher: int) -> None:
 
 def _arithmetic(environment: dict[str, str]) -> dict[str, str | None]:
     """Variables that libraries read when they are imported."""
-    from anomaly_lib.nbrun import ENVIRONMENT
-
     return {name: environment.get(name) for name in (numerics.MODE, *numerics.PORTABLE, *ENVIRONMENT)}
 
 
 def stand_in(arguments: list[str]) -> int:
     """Have the server fork a kernel; return its exit code when it ends. It ends with the parent of this process."""
-    from anomaly_lib.pipeline.kernels import WARM
-
     parent = os.getppid()
     wanted = {"arguments": arguments, "environment": dict(os.environ), "folder": str(Path.cwd())}
     with socket.socket(socket.AF_UNIX) as connection:

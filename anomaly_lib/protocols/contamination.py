@@ -18,6 +18,7 @@ import torch
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.data import Sample
+from anomaly_lib.data.folder import have_masks
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate, image_auroc
 from anomaly_lib.methods.base import Method
@@ -92,8 +93,7 @@ def contamination_row(detector: Method, sets: ContaminatedSets, share: float, pr
     detector.fit(load_images(training, size), progress=progress)
     scored = detector.score(load_images(sets.test, size))
     labels = np.array([sample.is_anomalous for sample in sets.test])
-    has_masks = all(sample.mask_path for sample in sets.test if sample.is_anomalous)
-    masks = load_masks(sets.test, size).numpy() if has_masks else None
+    masks = load_masks(sets.test, size).numpy() if have_masks(sets.test) else None
     metrics = evaluate(scored.scores, labels, scored.maps, masks)
     anomalous = sum(sample.is_anomalous for sample in training)
     counts = {"share": share, "normal": len(training) - anomalous, "anomalous": anomalous}

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from anomaly_lib.params import Params, params_hash
 from anomaly_lib.pipeline.runs import runs_of
@@ -68,8 +67,7 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         f"* made with {versions}; CPU threads a stage: {params.threads}",
     ]
     for name, section in params.methods.items():
-        method: Any = method_class(name)
-        lines.append(f"* {method.title}: params hash `{params_hash(section)}`; {method.paper}")
+        lines.append(f"* {shown_name(name)}: params hash `{params_hash(section)}`; {method_class(name).paper}")
     return "\n".join([*lines, "", "![Metrics by category; the tables below hold the numbers](figures/overview.png)"])
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from anomaly_lib.params import Params
 from anomaly_lib.pipeline.runs import read_rows, runs_of
-from anomaly_lib.registry import METHODS, shown_name
+from anomaly_lib.registry import METHODS, baselines_last, shown_name
 from anomaly_lib.reporting.tables import markdown_table
 
 NOT_RUN, NOT_DEFINED = "not run", "not defined"
@@ -85,7 +85,7 @@ def distinct(rows: Sequence[dict], key: str) -> list[Any]:
     return list(dict.fromkeys(row[key] for row in rows))
 
 
-def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(METHODS)) -> str:
+def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(baselines_last(METHODS))) -> str:
     """Markdown table of one metric: one row per method; the average first, then one column per category."""
     there, categories = distinct(rows, "method"), distinct(rows, "category")
     return markdown_table(

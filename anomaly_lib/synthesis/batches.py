@@ -7,15 +7,14 @@ from torch.utils.data import Dataset
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.params import SynthesisRecipe
-from anomaly_lib.synthesis.blend import check, synthesize
-from anomaly_lib.synthesis.result import Synthesised
+from anomaly_lib.synthesis.blend import Synthesised, check, synthesize
 
 
 class SyntheticBatches(Dataset):
     """Item k is the whole batch of training step k, a ``Synthesised``.
 
     Normal images are drawn uniformly with replacement, as the authors do; an epoch is as many draws as there are
-    images. All draws come from ``generator(seed, "synthesis", str(k))``. Any step may be asked for, in any order:
+    images. All draws come from ``generator(seed, "synthesis", str(k))``. Steps can be taken in any order:
 
         DataLoader(batches, batch_size=None, sampler=range(first_step, steps), num_workers=2)
     """

@@ -1,13 +1,13 @@
 """Everything random about a batch of synthetic anomalies, drawn before anything is computed.
 
 Each quantity is drawn for every sample whether the recipe needs it or not. So two recipes that differ in one switch
-share all other draws, which makes them comparable side by side, and the device that computes has no say in them.
+share all other draws, which makes them comparable side by side, and the device that computes does not matter.
 
 Shapes: N samples. All tensors are on the CPU.
 """
 
-from collections import namedtuple
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,9 +19,9 @@ from anomaly_lib.synthesis.perlin import random_cells
 NOISE_ROTATION = 90.0  # degrees, both ways
 RANDOM_THRESHOLD = (0.25, 0.75)
 """The paper draws the threshold uniformly and states no range; this one has the authors' fixed 0.5 as its mean."""
-OPERATIONS_A_SAMPLE = 3
+OPERATIONS_PER_SAMPLE = 3
 MOST_RECTANGLES = 4
-"""Where rectangles replace the noise, one to so many are drawn."""
+"""Where rectangles replace the noise, one to this number are drawn."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Draws:
     threshold: Tensor
     """(N,) value of the noise above which the mask lies."""
     opacity: Tensor
-    """(N,) opacity of the texture inside the mask, 1 - beta; 1 for a cutout."""
+    """(N,) opacity of the texture inside the mask, the beta of eq. (4); 1 for a cutout."""
     texture: Tensor
     """(N,) in [0, 1): which texture, as a share of their number."""
     colour: Tensor
@@ -67,8 +67,25 @@ class Draws:
         return [Drawn(*values) for values in zip(*columns, strict=True)]
 
 
-class Drawn(namedtuple("Drawn", [field.name for field in fields(Draws)])):
-    """The draws of one sample: the fields of ``Draws`` as numbers and lists."""
+class Drawn(NamedTuple):
+    """The draws of one sample: the fields of ``Draws``, in their order, as numbers and lists."""
+
+    anomalous: bool
+    angle: float
+    cells: list[int]
+    noise_seed: int
+    noise_angle: float
+    threshold: float
+    opacity: float
+    texture: float
+    colour: list[float]
+    operations: list[int]
+    numbers: list[list[float]]
+    cutout: bool
+    cutout_box: list[float]
+    grey: bool
+    rectangles: list[bool]
+    boxes: list[list[float]]
 
     @property
     def chain(self) -> Chain:
@@ -98,7 +115,7 @@ def draw(count: int, recipe: SynthesisRecipe, generator: torch.Generator) -> Dra
         texture=uniform(),
         colour=uniform(3),
         operations=_chosen(uniform(len(OPERATIONS)), recipe).masked_fill(cutout[:, None], NO_OPERATION),
-        numbers=uniform(OPERATIONS_A_SAMPLE, NUMBERS),
+        numbers=uniform(OPERATIONS_PER_SAMPLE, NUMBERS),
         cutout=cutout,
         cutout_box=uniform(4),
         grey=uniform() < 0.5,
@@ -111,6 +128,6 @@ def _chosen(keys: Tensor, recipe: SynthesisRecipe) -> Tensor:
     """The operations with the largest random keys, of those that the recipe allows: (N, 10) -> (N, 3)."""
     if recipe.texture_operations == "seven":
         keys = keys.where(torch.tensor([name in SEVEN for name in OPERATIONS]), -1.0)
-    chosen = keys.topk(OPERATIONS_A_SAMPLE).indices
+    chosen = keys.topk(OPERATIONS_PER_SAMPLE).indices
     unchanged = recipe.texture_operations == "none" or recipe.texture_source == "colour"
     return torch.full_like(chosen, NO_OPERATION) if unchanged else chosen

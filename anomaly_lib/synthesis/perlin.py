@@ -54,7 +54,7 @@ def perlin_noise(
 
 
 def random_cells(count: int, generator: torch.Generator) -> Tensor:
-    """(N, 2) cells: 2^k an axis with k uniform in 0 to 5, independent for each axis (authors' code)."""
+    """(N, 2) cells: 2^k per axis with k uniform in 0 to 5, independent for each axis (authors' code)."""
     return 2 ** torch.randint(0, int(math.log2(MOST_CELLS)) + 1, (count, 2), generator=generator)
 
 

@@ -2,7 +2,7 @@
 
 Kornia's ``rotate`` gives the same values (tested) and takes three to four times as long on a CPU, most of it for the
 sampling grid. Here a point of the plane is a complex number and a rotation a product, so the grid is a sum of one
-number a column and one a row.
+number per column and one per row.
 """
 
 import cmath
@@ -18,7 +18,7 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     if not len(images):
         return images.clone()
     turned = [  # one by one: a grid is as large as two channels
-        _sampled(image, _grid(tuple(image.shape[1:]), angle, image.device))
+        _sampled(image, _grid((image.shape[1], image.shape[2]), angle, image.device))
         for image, angle in zip(images, degrees.tolist(), strict=True)
     ]
     return turned[0] if len(turned) == 1 else torch.cat(turned)
@@ -26,7 +26,7 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
 
 def rotate_at(image: Tensor, degrees: float, where: Tensor) -> Tensor:
     """Of one turned image (C, H, W) only the pixels ``where`` (P,), indices into H * W: (C, P)."""
-    grid = _grid(tuple(image.shape[1:]), degrees, image.device).view(-1, 1, 2).index_select(0, where)
+    grid = _grid((image.shape[1], image.shape[2]), degrees, image.device).view(-1, 1, 2).index_select(0, where)
     return _sampled(image, grid)[0, :, :, 0]
 
 

@@ -46,6 +46,7 @@ def source_levels(
         return _plain([GREY if drawn.grey else WHITE] * 3, size).to(device)
     if recipe.texture_source == "colour":
         return _plain([round(255 * value) for value in drawn.colour], size).to(device)
+    assert textures is not None  # checked before
     picked = textures[min(int(drawn.texture * len(textures)), len(textures) - 1)].to(device)
     if picked.shape[1:] != size:
         as_float = picked / 255 if picked.dtype == torch.uint8 else picked

@@ -1,11 +1,10 @@
 """Tiling: cut photos that are larger than a model's input, and put the maps of their tiles together again.
 
-``grid`` says where the tiles lie, ``blend`` joins their maps, ``scoring`` does both with a method, ``folder`` writes a
-tiled copy of a category to train on. All but ``scoring`` works without torch.
+``grid`` says where the tiles lie and joins their maps, ``scoring`` does both with a method, ``folder`` writes a tiled
+copy of a category to train on. All but ``scoring`` works without torch.
 """
 
-from anomaly_lib.tiling.blend import BlendedMap, axis_weights
 from anomaly_lib.tiling.folder import tile_category
-from anomaly_lib.tiling.grid import Tile, Tiling
+from anomaly_lib.tiling.grid import BlendedMap, Tile, Tiling, axis_weights
 
 __all__ = ["BlendedMap", "Tile", "Tiling", "axis_weights", "tile_category"]

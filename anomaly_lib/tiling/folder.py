@@ -14,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly_lib.alignment.copying import (
+from anomaly_lib.base.disk import bytes_in
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.progress import progress_bar
+from anomaly_lib.data.copying import (
     GIGABYTE,
     check_room,
     mask_place,
@@ -25,9 +28,6 @@ from anomaly_lib.alignment.copying import (
     write_json,
     write_png,
 )
-from anomaly_lib.base.disk import bytes_in
-from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import Header, Problem, read_rgb
 from anomaly_lib.tiling.grid import Tile, Tiling
@@ -107,26 +107,27 @@ def _pixels(tiling: Tiling, header: Header) -> int:
 def _write_tiles(sample: Sample, tiling: Tiling, folder: Path) -> tuple[dict[str, dict], list[str]]:
     """Write a photo's tiles; returns {place: what the record says of it}, and the names of those left out."""
     photo = read_rgb(sample.path)
-    mask = _defect(sample, photo.shape) if sample.is_anomalous else None
+    mask = _defect(sample.mask_path, photo.shape) if sample.is_anomalous and sample.mask_path else None
     written, left_out = {}, []
     for tile in tiling.tiles(*photo.shape[:2]):
         place = place_of(sample).with_stem(tile_name(sample.path.stem, tile))
-        defect = 0 if mask is None else int(np.count_nonzero(mask[tile.window]))
-        if mask is not None and not defect:
-            left_out.append(place.stem)
-            continue
-        write_png(photo[tile.window], folder / place)
-        if defect:
+        defect = 0
+        if mask is not None:
+            defect = int(np.count_nonzero(mask[tile.window]))
+            if not defect:
+                left_out.append(place.stem)
+                continue
             write_png(mask[tile.window], folder / mask_place(sample, place))
+        write_png(photo[tile.window], folder / place)
         written[place.as_posix()] = {"photo": place_of(sample).name, "box": tile.box, "defect_pixels": defect}
     return written, left_out
 
 
-def _defect(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
-    mask = read_sized_mask(sample, shape)
+def _defect(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    mask = read_sized_mask(file, shape)
     if not mask.any():
         remedy = "draw it, or remove the photo and its mask"
-        raise InputError(Problem(sample.mask_path, "marks no defect, so none of its tiles would be anomalous", remedy))
+        raise InputError(Problem(file, "marks no defect, so none of its tiles would be anomalous", remedy))
     return mask
 
 

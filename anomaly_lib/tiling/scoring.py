@@ -13,15 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.regions import Polygon, rasterise
+from anomaly_lib.data.tensors import to_tensor
 from anomaly_lib.methods.base import Method
-from anomaly_lib.tiling.blend import BlendedMap
-from anomaly_lib.tiling.grid import Tile, Tiling
+from anomaly_lib.tiling.grid import BlendedMap, Tile, Tiling
 
 TILES_AT_ONCE = 8
 
@@ -56,7 +55,9 @@ def score_in_tiles(
     Raises InputError if that leaves none.
     """
     height, width = photo.shape[:2]
-    blended, scores, looked_at = BlendedMap(tiling, height, width), [], []
+    blended = BlendedMap(tiling, height, width)
+    scores: list[float] = []
+    looked_at: list[Tile] = []
     tiles, size = tiling.tiles(height, width), method.params.image_size
     for start in range(0, len(tiles), TILES_AT_ONCE):
         batch = tiles[start : start + TILES_AT_ONCE]
@@ -76,11 +77,7 @@ def score_in_tiles(
 
 def tile_images(photo: np.ndarray, tiles: Sequence[Tile], image_size: int) -> Tensor:
     """Tiles of a photo (H, W, 3) uint8 as (N, 3, S, S) float32 in [0, 1], resized as ``data.tensors.load_images``."""
-    images = torch.empty(len(tiles), 3, image_size, image_size)
-    for image, tile in zip(images, tiles, strict=True):
-        square = Image.fromarray(photo[tile.window]).resize((image_size, image_size), Image.Resampling.BILINEAR)
-        image.copy_(torch.from_numpy(np.array(square)).movedim(-1, 0) / 255)  # (S, S, 3) -> (3, S, S)
-    return images
+    return torch.stack([to_tensor(photo[tile.window], image_size) for tile in tiles])
 
 
 def resized(values: Tensor, shape: tuple[int, int]) -> np.ndarray:
@@ -94,7 +91,8 @@ def _within(
     """The tiles that have a pixel of the region, and what of each lies in it, (N, S, S) bool; None without a region."""
     if region is None:
         return tiles, None
-    inside = [rasterise(*(_seen_from(tile, polygons, shape) for polygons in region), size) for tile in tiles]
+    polygons, exclude = region
+    inside = [rasterise(_seen_from(tile, polygons, shape), _seen_from(tile, exclude, shape), size) for tile in tiles]
     kept = [(tile, part) for tile, part in zip(tiles, inside, strict=True) if part.any()]
     return [tile for tile, _ in kept], torch.from_numpy(np.array([part for _, part in kept], dtype=bool))
 

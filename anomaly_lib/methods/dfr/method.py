@@ -8,40 +8,36 @@ preset ``official_12`` takes all of that back, except that features are read bef
 Shapes: N images, C channels, S image side, g grid side, M locations of a batch.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import generator
-from anomaly_lib.methods.backbones import Backbone
-from anomaly_lib.methods.base import Method as BaseMethod
-from anomaly_lib.methods.base import ScoreMaps, within
+from anomaly_lib.methods.backbones import Backbone, FeatureCache
+from anomaly_lib.methods.base import Method, ScoreMaps, in_batches, parameter_count, within
 from anomaly_lib.methods.dfr.features import RegionalFeatures
-from anomaly_lib.methods.dfr.network import FeatureAutoencoder, reconstruction_error
-from anomaly_lib.methods.dfr.params import Params
+from anomaly_lib.methods.dfr.network import DfrModel, FeatureAutoencoder, reconstruction_error
+from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size, statistics
-from anomaly_lib.methods.feature_cache import FeatureCache
-from anomaly_lib.methods.location import LocationScale, location_scale
+from anomaly_lib.methods.maps import LocationScale, location_scale, smoothed
 from anomaly_lib.methods.training import Task, train
 
-IMAGES_AT_ONCE = 8
 LOCATION_IMAGES = 150  # beyond so many, the mean error of a place hardly moves
 STATISTICS_LOCATIONS = 10 * 64 * 64  # as many as in the authors' ten images, but drawn from all
 
 
-class Method(BaseMethod):
+class Dfr(Method[DfrParams, DfrModel]):
     """Deep Feature Reconstruction."""
 
-    name, title = "dfr", "DFR"
+    name = "dfr"
     paper = "Yang, Shi, Qi: DFR, Neurocomputing 424 (2021), arXiv 2012.07122"
 
-    def __init__(self, params: Params, seed: int = 0):
+    def __init__(self, params: DfrParams, seed: int = 0):
         super().__init__(params, seed)
         backbone = Backbone(params.backbone, params.layers, params.weights, params.reflect_padding)
         self.features = RegionalFeatures(backbone, params.image_size, params.feature_size, params.resize)
@@ -51,9 +47,8 @@ class Method(BaseMethod):
         self.check(normals)
         channels, grid = sum(self.features.channels), self.params.feature_size**2
         with FeatureCache(len(normals) * grid, channels, self.params.memory_gigabytes, work) as cache:
-            for start, features in self._batches(normals, "DFR features", progress):
-                rows = rearrange(features, "n c h w -> (n h w) c").cpu()
-                cache.vectors[start * grid : start * grid + len(rows)] = rows
+            for features in self._features(normals, "DFR features", progress):
+                cache.append(rearrange(features, "n c h w -> (n h w) c"))
             self._build(cache.draw(STATISTICS_LOCATIONS, generator(self.seed, "dfr", "statistics")))
             task = self._task(cache, self.identity(normals))
             history = train(task, work / "training.pt" if work else None, progress)
@@ -63,17 +58,16 @@ class Method(BaseMethod):
 
     def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
         self.check(images)
-        size, sigma = self.params.image_size, self.params.smoothing_sigma
-        maps = torch.empty(len(images), size, size)
-        for start, features in self._batches(images, "DFR scores", progress):
-            errors = upsampled(self._scaled_errors(features), size)
-            maps[start : start + len(errors)] = smoothed(errors, sigma).cpu()
-        maps = within(maps, region)
-        return ScoreMaps(maps, maps.amax(dim=(1, 2)))
+        size, sigma, maps = self.params.image_size, self.params.smoothing_sigma, []
+        for features in self._features(images, "DFR scores", progress):
+            errors = upsampled(self.fitted(features), size)
+            maps.append(smoothed(errors, sigma, "mirrored").cpu())
+        confined = within(torch.cat(maps), region)
+        return ScoreMaps(confined, confined.amax(dim=(1, 2)))
 
     def explain(self, images: Tensor) -> dict[str, Tensor]:
         """``map``: the anomaly map; each layer's name: that layer's mean squared error, unsmoothed."""
-        pairs = [self._reconstructed(features) for _, features in self._batches(images, "DFR features", False)]
+        pairs = [self.fitted.reconstructed(features) for features in self._features(images)]
         targets, reconstructions = (self.features.split(torch.cat(half)) for half in zip(*pairs, strict=True))
         errors = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
         size = self.params.image_size
@@ -81,33 +75,40 @@ class Method(BaseMethod):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         try:
+            channels = sum(self.features.channels)
+            mean, matrix = state["space.mean"].float(), state["space.matrix"].float()
+            axes = 2 if self.params.feature_space == "whitened" else 1
+            if mean.shape != (channels,) or matrix.shape != (channels,) * axes:
+                raise InputError(f"these tensors are not of a DFR model with {channels} channels")
             latent = len(state["autoencoder.decoder.0.weight"][0])
-            space = FeatureSpace(state["space.mean"], state["space.matrix"])
-            self._assemble(space, latent)
-            self.model.load_state_dict(state)
+            self._assemble(FeatureSpace(mean, matrix), latent).load_state_dict(state)
         except (KeyError, RuntimeError) as error:
             raise InputError(f"these tensors are not of a DFR model with these params: {error}") from None
 
     def architecture(self) -> list[dict]:
-        layers = zip(self.features.backbone.layers, self.features.channels, strict=True)
-        rows = [
-            {"part": f"{self.features.backbone.name} {layer}", "channels": c, "parameters": 0} for layer, c in layers
+        backbone, autoencoder = self.features.backbone, self.fitted.autoencoder
+        rows: list[dict] = [
+            {"part": f"{backbone.name} {layer}", "channels": channels, "parameters": 0}
+            for layer, channels in zip(backbone.layers, self.features.channels, strict=True)
         ]
-        for name, part in self.fitted["autoencoder"].named_children():
-            for layer in part:
-                if isinstance(layer, nn.Conv2d):
-                    size = sum(p.numel() for p in layer.parameters())
-                    rows.append(
-                        {
-                            "part": f"{name}: 1x1 convolution",
-                            "channels": layer.out_channels,
-                            "parameters": size,
-                        }
-                    )
+        for name, layer in autoencoder.named_modules():
+            if isinstance(layer, nn.Conv2d):
+                part = f"{name.partition('.')[0]}: 1x1 convolution"
+                rows.append({"part": part, "channels": layer.out_channels, "parameters": parameter_count(layer)})
         return rows
 
+    def network(self, channels: int, latent: int) -> FeatureAutoencoder:
+        """The autoencoder, untrained. With ``losses`` what a variant of the method overrides."""
+        return FeatureAutoencoder(channels, latent, self.params.batch_norm)
+
+    def losses(self, vectors: Tensor) -> dict[str, Tensor]:
+        """Scalar losses of one step by name, of (M, C) feature vectors; ``loss`` is minimised."""
+        # one "image" of 1 x M locations: batch statistics over locations, as in training on images
+        target = self.fitted.space(rearrange(vectors, "m c -> 1 c 1 m"))
+        return {"loss": F.mse_loss(self.fitted.autoencoder(target), target)}
+
     def _task(self, cache: FeatureCache, identity: str) -> Task:
-        params, autoencoder = self.params, self.fitted["autoencoder"]
+        params, autoencoder = self.params, self.fitted.autoencoder
         steps = params.steps_on(len(cache.vectors), params.batch)
         optimizer = torch.optim.Adam(autoencoder.parameters(), lr=params.learning_rate, fused=True)
         scheduler = None
@@ -116,10 +117,7 @@ class Method(BaseMethod):
         draw = generator(self.seed, "dfr", "batches")
 
         def losses(step: int) -> dict[str, Tensor]:
-            vectors = cache.draw(params.batch, draw).to(self.device)
-            # one "image" of 1 x M locations: batch statistics over locations, as in training on images
-            target = self.fitted["space"](rearrange(vectors, "m c -> 1 c 1 m"))
-            return {"loss": F.mse_loss(autoencoder(target), target)}
+            return self.losses(cache.draw(params.batch, draw).to(self.device))
 
         return Task(autoencoder, optimizer, losses, steps, identity, scheduler, {"batches": draw}, "DFR training")
 
@@ -132,48 +130,27 @@ class Method(BaseMethod):
         with self.own_initial_weights():
             self._assemble(space, latent)
 
-    def _assemble(self, space: FeatureSpace, latent: int) -> None:
-        autoencoder = FeatureAutoencoder(sum(self.features.channels), latent, self.params.batch_norm)
-        location = LocationScale(self.params.feature_size)
-        parts = {"space": space, "autoencoder": autoencoder, "location": location}
-        self.model = nn.ModuleDict(parts).to(self.device).eval()
+    def _assemble(self, space: FeatureSpace, latent: int) -> DfrModel:
+        autoencoder = self.network(sum(self.features.channels), latent)
+        model = DfrModel(space, autoencoder, LocationScale(self.params.feature_size))
+        self.model = model.to(self.device).eval()
+        return self.model
 
     def _fit_location_scale(self, cache: FeatureCache, prior: float) -> None:
         grid = self.params.feature_size
         images = rearrange(cache.vectors, "(n h w) c -> n c h w", h=grid, w=grid)
-        images = images[:: -(-len(images) // LOCATION_IMAGES)]
-        chunks = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
-        errors = [reconstruction_error(*self._reconstructed(chunk.to(self.device))) for chunk in chunks]
-        self.fitted["location"].scale.copy_(location_scale(torch.cat(errors), prior))
+        chosen = images[:: -(-len(images) // LOCATION_IMAGES)]
+        pairs = (self.fitted.reconstructed(batch.to(self.device)) for batch in in_batches(chosen))
+        errors = torch.cat([reconstruction_error(*pair) for pair in pairs])
+        self.fitted.location.scale.copy_(location_scale(errors, prior))
 
-    def _scaled_errors(self, features: Tensor) -> Tensor:
-        """Mean squared error of each place, in units of what is normal there, (N, g, g)."""
-        return self.fitted["location"](reconstruction_error(*self._reconstructed(features)))
-
-    @torch.no_grad()
-    def _reconstructed(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The features in the space of the autoencoder, and their reconstruction, (N, C, g, g) each."""
-        model = self.fitted
-        target = model["space"](features)
-        return target, model["autoencoder"](target)
-
-    def _batches(self, images: Tensor, description: str, progress: bool):
-        """Yield (index of the first image, its batch's features)."""
-        starts = range(0, len(images), IMAGES_AT_ONCE)
-        for start in progress_bar(starts, description=description, show=progress):
-            yield start, self.features(images[start : start + IMAGES_AT_ONCE].to(self.device))
+    def _features(self, images: Tensor, description: str = "", progress: bool = False) -> Iterator[Tensor]:
+        """Features (n, C, g, g) of one batch of images after another."""
+        for batch in in_batches(images, description, progress):
+            yield self.features(batch.to(self.device))
 
 
 def upsampled(errors: Tensor, size: int) -> Tensor:
     """(N, g, g) -> (N, S, S), bilinear; a grid value stands for the centre of its square."""
     maps = F.interpolate(rearrange(errors, "n h w -> n 1 h w"), size, mode="bilinear", align_corners=False)
     return rearrange(maps, "n 1 h w -> n h w")
-
-
-def smoothed(maps: Tensor, sigma: float) -> Tensor:
-    """(N, S, S) maps after a gaussian of ``sigma`` pixels, cut at four sigma; 0 leaves them as they are."""
-    if sigma == 0:
-        return maps
-    width = 2 * round(4 * sigma) + 1
-    blurred = gaussian_blur2d(rearrange(maps, "n h w -> n 1 h w"), (width, width), (sigma, sigma))
-    return rearrange(blurred, "n 1 h w -> n h w")

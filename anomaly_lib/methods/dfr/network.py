@@ -1,12 +1,34 @@
-"""The autoencoder of 1x1 convolutions: one small perceptron, shared by all locations.
+"""What DFR trains: an autoencoder of 1x1 convolutions, one small perceptron that all locations share.
 
-Shapes: N images, C feature channels, d latent channels, h x w locations.
-The module names equal those of the authors' checkpoints, so ``autoencoder.pth`` loads as it is.
+Shapes: N images, C feature channels, d latent channels, h x w locations, g side of the feature grid.
+The autoencoder's names equal those of the authors' checkpoints, so ``autoencoder.pth`` loads as it is.
 """
 
 import itertools
 
+import torch
 from torch import Tensor, nn
+
+from anomaly_lib.methods.dfr.space import FeatureSpace
+from anomaly_lib.methods.maps import LocationScale
+
+
+class DfrModel(nn.Module):
+    """From regional features to the error of each place."""
+
+    def __init__(self, space: FeatureSpace, autoencoder: "FeatureAutoencoder", location: LocationScale):
+        super().__init__()
+        self.space, self.autoencoder, self.location = space, autoencoder, location
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, g, g) features -> (N, g, g) mean squared errors, at least 0, in units of what is normal at a place."""
+        return self.location(reconstruction_error(*self.reconstructed(features)))
+
+    @torch.no_grad()
+    def reconstructed(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The features in the space of the autoencoder, and their reconstruction, (N, C, g, g) each."""
+        target = self.space(features)
+        return target, self.autoencoder(target)
 
 
 class FeatureAutoencoder(nn.Module):
@@ -39,8 +61,9 @@ def _perceptron(widths: list[int], batch_norm: bool) -> nn.Sequential:
 
 
 def reconstruction_error(features: Tensor, reconstruction: Tensor) -> Tensor:
-    """Squared error averaged over channels: (N, C, h, w) twice -> (N, h, w).
+    """Squared error averaged over channels: (N, C, h, w) twice -> (N, h, w), at least 0.
 
-    Eq. (5) of the paper takes the L2 norm, the authors' code the mean of squares: the same ranking of locations.
+    The paper takes the L2 norm, the authors' code the mean of squares: the same ranking of locations.
     """
+    # Eq. (5), squared and divided by C
     return (features - reconstruction).square().mean(dim=1)

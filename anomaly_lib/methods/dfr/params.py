@@ -25,7 +25,7 @@ OFFICIAL = {
 }
 
 
-class Params(MethodParams):
+class DfrParams(MethodParams):
     """Settings of DFR. ``preset`` gives the values of all keys that are not written out."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -59,13 +59,13 @@ class Params(MethodParams):
     steps: Annotated[int, Field(ge=1)] | None = 1000
     """Optimisation steps; null where epochs, passes over all locations of the fit images, is given (authors: 150)."""
     batch: Annotated[int, Field(ge=2)] = 512
-    """Locations a step, drawn at random from all images (authors' code: all of four images)."""
+    """Locations per step, drawn at random from all images (authors' code: all of four images)."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     """Largest rate of Adam (authors' code: 1e-4)."""
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     """Learning-rate schedule (authors' code: constant)."""
     location_prior: Annotated[float, Field(ge=0)] | None = 20.0
-    """Divide the map by the normal error of each place, drawn to the mean as if by so many images; null for not."""
+    """Divide the map by the normal error of each place, drawn to the mean as if by so many images; null disables it."""
     smoothing_sigma: Annotated[float, Field(ge=0)] = 4.0
     """Gaussian smoothing of the map in pixels, 0 for none (authors' code: none)."""
     memory_gigabytes: Annotated[float, Field(gt=0)] = 4.0

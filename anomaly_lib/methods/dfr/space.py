@@ -20,6 +20,9 @@ SMALLEST_VARIANCE = 1e-2
 class FeatureSpace(nn.Module):
     """An affine map x -> W (x - mean) of feature vectors, found from normal locations."""
 
+    mean: Tensor
+    matrix: Tensor
+
     def __init__(self, mean: Tensor, matrix: Tensor):
         super().__init__()
         self.register_buffer("mean", mean)

@@ -11,19 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import generator
-from anomaly_lib.methods.base import Method as BaseMethod
-from anomaly_lib.methods.base import ScoreMaps, within
-from anomaly_lib.methods.dmad.decoder import Decoder
-from anomaly_lib.methods.dmad.features import LevelCache, Teacher
-from anomaly_lib.methods.dmad.network import PPDM, LevelSpace, Pass, build
+from anomaly_lib.methods.base import Method, ScoreMaps, in_batches, parameter_count, within
+from anomaly_lib.methods.dmad.bottleneck import Decoder
+from anomaly_lib.methods.dmad.losses import dmad_losses
+from anomaly_lib.methods.dmad.network import PPDM, LevelCache, LevelSpace, Pass, Teacher, build
 from anomaly_lib.methods.dmad.offset import OffsetNetwork
-from anomaly_lib.methods.dmad.params import Params
-from anomaly_lib.methods.dmad.pictures import explained, training_picture
+from anomaly_lib.methods.dmad.params import DmadParams
 from anomaly_lib.methods.dmad.scoring import (
     PARTS,
     Calibration,
@@ -31,37 +29,43 @@ from anomaly_lib.methods.dmad.scoring import (
     deformation_map,
     level_errors,
     over_range,
-    smoothed,
+    pictures,
 )
-from anomaly_lib.methods.dmad.training import make_task
-from anomaly_lib.methods.dmad.warp import combined
-from anomaly_lib.methods.training import train
+from anomaly_lib.methods.dmad.warp import Fields, backward, forward
+from anomaly_lib.methods.maps import smoothed
+from anomaly_lib.methods.training import Task, train
 
-IMAGES_AT_ONCE = 8
+BETAS = (0.5, 0.999)  # of AdamW; authors' code
 CALIBRATION_IMAGES = 200
 START_IMAGES = 64
 """Normal images whose features give the first codes and the statistics of channels."""
 
 
-class Method(BaseMethod):
+class DmadModel(nn.Module):
+    """What a training makes."""
+
+    def __init__(self, networks: PPDM, calibration: Calibration):
+        super().__init__()
+        self.networks, self.calibration = networks, calibration
+
+
+class Dmad(Method[DmadParams, DmadModel]):
     """Diversity-Measurable Anomaly Detection, the variant for images (PPDM)."""
 
-    name, title = "dmad", "DMAD"
+    name = "dmad"
     paper = "Liu, Chang, Ma, Shan, Chen: Diversity-Measurable Anomaly Detection, CVPR 2023, arXiv 2303.05047"
 
-    def __init__(self, params: Params, seed: int = 0):
+    def __init__(self, params: DmadParams, seed: int = 0):
         super().__init__(params, seed)
         self.teacher = Teacher(params).to(self.device)
 
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
         self.check(normals)
         with self.own_initial_weights(), _repeatable_where_possible(self.device):
-            self._assemble(build(self.params, self.teacher.channels))
+            self._assemble(self.networks())
             self._start_from(normals)
             with self._cache(normals, work, progress) as cache:
-                networks, identity = self._networks, self.identity(normals)
-                task = make_task(self.params, networks, self.teacher, normals, cache, identity, self.seed)
-                task.picture = lambda: training_picture(*self._pass(normals[:1]), self.teacher.backbone)
+                task = self._task(normals, cache)
                 history = train(task, work / "training.pt" if work else None, progress)
             self.calibrate(normals, progress)
         return history
@@ -71,10 +75,9 @@ class Method(BaseMethod):
         self.check(normals)
         chosen = torch.randperm(len(normals), generator=generator(self.seed, "dmad", "calibration"))
         normals = normals[chosen[:CALIBRATION_IMAGES].sort().values]
-        calibration = self.fitted["calibration"]
-        errors = [level_errors(done) for _, _, done in self._passes(normals, "DMAD calibration", progress)]
+        params, calibration = self.params, self.fitted.calibration
+        errors = [level_errors(done) for done in self._passes(normals, "DMAD calibration", progress)]
         levels = [torch.cat(level) for level in zip(*errors, strict=True)]
-        params = self.params
         calibration.fit_maps(levels, params.level_weights, params.level_balance, params.location_prior)
         calibration.fit_scores(_maxima(*self._maps(normals)).to(self.device))
 
@@ -97,13 +100,13 @@ class Method(BaseMethod):
         ``deformation``, the smoothed deformation map. With quantisation: ``codes``, each location's code / (K - 1).
         """
         maps, deformation = self._maps(images)
-        parts = [explained(done, self.teacher.backbone) for _, _, done in self._passes(images, "DMAD", False)]
-        pictures = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+        parts = [pictures(done, self.teacher.backbone) for done in self._passes(images)]
+        shown = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
         if self.params.deformation:
-            pictures["deformation"] = deformation
+            shown["deformation"] = deformation
         if self.params.codes:
-            pictures["codes"] = pictures["codes"] / max(1, self.params.codes - 1)
-        return {"map": maps} | pictures
+            shown["codes"] = shown["codes"] / max(1, self.params.codes - 1)
+        return {"map": maps} | shown
 
     def flows(self, images: Tensor) -> dict[str, Tensor]:
         """Displacements in pixels, (N, 2, S, S) with x first, for quiver plots and animations.
@@ -112,14 +115,11 @@ class Method(BaseMethod):
         is the prototype, or the image again. The four fields stand beside them under the names of ``Fields``. Raises
         InputError for a model without deformation.
         """
-        if not self.params.deformation:
+        parts = [done.fields for done in self._passes(images, "DMAD flows") if done.fields]
+        if not parts:
             raise InputError("this DMAD model has deformation: false, so it has no flow fields")
-        parts = [done.fields for _, _, done in self._passes(images, "DMAD flows", False)]
-        fields = type(parts[0])(*(torch.cat(field) for field in zip(*parts, strict=True)))
-        flows = {
-            "forward": combined(fields.forward_coarse, fields.forward_fine),
-            "backward": combined(fields.backward_fine, fields.backward_coarse),
-        } | fields._asdict()
+        fields = Fields(*(torch.cat(field) for field in zip(*parts, strict=True)))
+        flows = {"forward": forward(fields), "backward": backward(fields)} | fields._asdict()
         pixels = (self.params.image_size - 1) / 2
         return {name: (field * pixels).cpu() for name, field in flows.items()}
 
@@ -130,8 +130,7 @@ class Method(BaseMethod):
         state = dict(state)
         try:
             fingerprint = state.pop("teacher").to(self.device)
-            self._assemble(build(self.params, self.teacher.channels))
-            self.model.load_state_dict(state)
+            self._assemble(self.networks()).load_state_dict(state)
             same_teacher = torch.allclose(fingerprint, self.teacher.fingerprint(), rtol=1e-3)
         except (KeyError, RuntimeError) as error:
             self.model = None
@@ -144,32 +143,37 @@ class Method(BaseMethod):
             )
 
     def architecture(self) -> list[dict]:
-        networks = self._networks
         layers = zip(self.teacher.backbone.layers, self.teacher.channels, strict=True)
-        rows = [{"part": f"{self.params.backbone} {layer}", "channels": c, "parameters": 0} for layer, c in layers]
-        for name, part in networks.named_children():
+        rows: list[dict] = [
+            {"part": f"{self.params.backbone} {layer}", "channels": channels, "parameters": 0}
+            for layer, channels in layers
+        ]
+        for name, part in self.fitted.networks.named_children():
             for child_name, child in part.named_children():
-                size = sum(p.numel() for p in child.parameters())
-                if size:
+                if size := parameter_count(child):
                     rows.append({"part": f"{name} {child_name}", "channels": _channels_out(child), "parameters": size})
         return rows
+
+    def networks(self) -> PPDM:
+        """The networks, untrained. With ``losses`` what a variant of the method overrides."""
+        return build(self.params, self.teacher.channels)
+
+    def losses(self, images: Tensor, done: Pass) -> dict[str, Tensor]:
+        """Scalar losses of one pass over normalised images by name; ``loss`` is minimised."""
+        return dmad_losses(self.params, images, done, self.fitted.networks)
 
     def adopt(self, offset: OffsetNetwork | None, bottleneck: nn.Module, decoder: Decoder) -> None:
         """Take networks that were trained elsewhere; maps and scores stay uncalibrated until ``calibrate``."""
         self._assemble(PPDM(offset, bottleneck, decoder, LevelSpace(self.teacher.channels)))
 
-    @property
-    def _networks(self) -> PPDM:
-        return self.fitted["networks"]
-
-    def _assemble(self, networks: PPDM) -> None:
-        calibration = Calibration(self.teacher.shapes[0][1:])
-        self.model = nn.ModuleDict({"networks": networks, "calibration": calibration})
-        self.model.to(self.device, memory_format=torch.channels_last).eval()
+    def _assemble(self, networks: PPDM) -> DmadModel:
+        model = DmadModel(networks, Calibration(self.teacher.shapes[0][1:]))
+        self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
+        return self.model
 
     def _start_from(self, normals: Tensor) -> None:
         """Channel statistics and first codes, where params ask for them, from features of normal images."""
-        networks, params = self._networks, self.params
+        networks, params = self.fitted.networks, self.params
         draw = generator(self.seed, "dmad", "start")
         chosen = normals[torch.randperm(len(normals), generator=draw)[:START_IMAGES]]
         levels = list(self._levels(chosen))
@@ -177,50 +181,74 @@ class Method(BaseMethod):
             networks.space.fit([torch.cat(level) for level in zip(*levels, strict=True)])
         if networks.quantiser and params.code_start == "data":
             third = torch.cat([networks.space(part)[-1] for part in levels])
-            networks.quantiser.start_from(third.movedim(1, -1).flatten(0, -2), draw)  # (M, C)
+            networks.quantiser.start_from(rearrange(third, "n c h w -> (n h w) c"), draw)
 
-    def _cache(self, normals: Tensor, work: Path | None, progress: bool) -> contextlib.AbstractContextManager:
-        """Levels of all normal images, where some steps leave images undeformed."""
-        if self.params.deformation and not self.params.undeformed_share:
-            return contextlib.nullcontext()
-        cache = LevelCache(len(normals), self.teacher.shapes, self.params.memory_gigabytes, work)
-        start = 0
-        for levels in progress_bar(
-            self._levels(normals), description="DMAD features", total=-(-len(normals) // IMAGES_AT_ONCE), show=progress
-        ):
-            cache.put(start, levels)
-            start += len(levels[0])
+    def _cache(self, normals: Tensor, work: Path | None, progress: bool) -> LevelCache:
+        """Levels of all normal images, where some steps leave images undeformed; else an empty one."""
+        needed = not self.params.deformation or self.params.undeformed_share > 0
+        cached = normals if needed else normals[:0]
+        cache = LevelCache(len(cached), self.teacher.shapes, self.params.memory_gigabytes, work)
+        for levels in self._levels(cached, "DMAD features", progress and needed):
+            cache.put(levels)
         return cache
 
-    @torch.no_grad()
-    def _levels(self, images: Tensor) -> Iterator[list[Tensor]]:
-        for part in images.split(IMAGES_AT_ONCE):
-            yield self.teacher(self.teacher.backbone.normalise(part.to(self.device)))
+    def _task(self, normals: Tensor, cache: LevelCache) -> Task:
+        """The training on normal images (N, 3, S, S), whose levels the cache holds where steps do not deform."""
+        params, networks, teacher = self.params, self.fitted.networks, self.teacher
+        batch = min(params.batch, len(normals))
+        steps = params.steps_on(len(normals), batch)
+        optimizer = torch.optim.AdamW(
+            [parameter for parameter in networks.parameters() if parameter.requires_grad],
+            lr=params.learning_rate,
+            betas=BETAS,
+            weight_decay=params.weight_decay,
+            fused=True,
+        )
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        draws = {name: generator(self.seed, "dmad", name) for name in ("batches", "revival")}
+        if networks.quantiser:
+            networks.quantiser.revival = draws["revival"]
+
+        def losses(step: int) -> dict[str, Tensor]:
+            chosen = torch.randperm(len(normals), generator=draws["batches"])[:batch]
+            images = teacher.backbone.normalise(normals[chosen].to(self.device))
+            if params.deformation and step >= round(params.undeformed_share * steps):
+                return self.losses(images, networks(images, teacher))
+            levels = [level.to(self.device) for level in cache.get(chosen)]
+            return self.losses(images, networks(images, lambda images: levels, deform=False))
+
+        identity = self.identity(normals)
+        task = Task(networks, optimizer, losses, steps, identity, scheduler, draws, "DMAD training", batch)
+        task.picture = lambda: self._picture(normals[:1])
+        return task
+
+    def _picture(self, image: Tensor) -> Tensor:
+        """(3, S, 3 S): the image, its warped form, and its map; white is a summed 1 - cosine of 1 or more."""
+        (done,) = self._passes(image)
+        grey = repeat(anomaly_map(done, self.fitted.calibration)[0], "h w -> 3 h w").clamp(0, 1)
+        return torch.cat([image[0].to(self.device), self.teacher.backbone.denormalised(done.warped)[0], grey], dim=-1)
 
     @torch.no_grad()
-    def _pass(self, images: Tensor) -> tuple[Tensor, Pass, Calibration]:
-        model = self.fitted
-        images = images.to(self.device)
-        done = model["networks"](self.teacher.backbone.normalise(images), self.teacher)
-        return images, done, model["calibration"]
+    def _levels(self, images: Tensor, description: str = "", progress: bool = False) -> Iterator[list[Tensor]]:
+        for batch in in_batches(images, description, progress):
+            yield self.teacher(self.teacher.backbone.normalise(batch.to(self.device)))
 
-    def _passes(self, images: Tensor, description: str, progress: bool) -> Iterator[tuple[int, Calibration, Pass]]:
+    @torch.no_grad()
+    def _passes(self, images: Tensor, description: str = "", progress: bool = False) -> Iterator[Pass]:
         self.check(images)
-        starts = range(0, len(images), IMAGES_AT_ONCE)
-        for start in progress_bar(starts, description=description, show=progress):
-            _, done, calibration = self._pass(images[start : start + IMAGES_AT_ONCE])
-            yield start, calibration, done
+        for batch in in_batches(images, description, progress):
+            yield self.fitted.networks(self.teacher.backbone.normalise(batch.to(self.device)), self.teacher)
 
     def _maps(self, images: Tensor, progress: bool = False) -> tuple[Tensor, Tensor]:
         """Anomaly and deformation maps, smoothed, (N, S, S) each on the CPU."""
-        params, size = self.params, self.params.image_size
-        maps, deformation = torch.empty(2, len(images), size, size)
-        for start, calibration, done in self._passes(images, "DMAD scores", progress):
-            part = slice(start, start + len(done.warped))
-            maps[part] = smoothed(anomaly_map(done, calibration), params.smoothing_sigma)
-            moved = deformation_map(done.fields, params.deformation_map == "both") if done.fields else torch.zeros(1)
-            deformation[part] = smoothed(moved, params.smoothing_sigma) if done.fields else moved
-        return maps, deformation
+        params, maps, deformations = self.params, [], []
+        for done in self._passes(images, "DMAD scores", progress):
+            errors = anomaly_map(done, self.fitted.calibration)
+            both = params.deformation_map == "both"
+            moved = deformation_map(done.fields, both) if done.fields else torch.zeros_like(errors)
+            maps.append(smoothed(errors, params.smoothing_sigma, "repeated"))
+            deformations.append(smoothed(moved, params.smoothing_sigma, "repeated"))
+        return torch.cat(maps), torch.cat(deformations)
 
     def _scores(self, maps: Tensor, deformation: Tensor) -> dict[str, Tensor]:
         """Image scores under both names: normalised maxima, the second with the weighted deformation."""
@@ -228,7 +256,7 @@ class Method(BaseMethod):
         if self.scores_are_relative:
             normalised = over_range(maxima)
         else:
-            normalised = self.fitted["calibration"].normalised(maxima.to(self.device)).cpu()
+            normalised = self.fitted.calibration.normalised(maxima.to(self.device)).cpu()
         both = normalised[:, 0] + self.params.deformation_weight * normalised[:, 1]
         return dict(zip(PARTS, (normalised[:, 0], both), strict=True))
 

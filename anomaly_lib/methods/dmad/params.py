@@ -40,16 +40,16 @@ OFFICIAL = {
 }
 
 
-class Params(MethodParams):
+class DmadParams(MethodParams):
     """Settings of DMAD. ``preset`` gives the values of all keys that are not written out."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "honest": {},
+        "default": {},
         "official_image": OFFICIAL | {"codes": 200},
         "official_pixel": OFFICIAL,
     }
 
-    preset: Literal["honest", "official_image", "official_pixel"] = "honest"
+    preset: Literal["default", "official_image", "official_pixel"] = "default"
     """Named set of values: ours, or the authors' two models, with and without vector quantisation."""
     backbone: str = "tf_efficientnet_lite0"
     """The frozen teacher; the default's weights are installed with the package (paper: wide_resnet50_2)."""
@@ -72,11 +72,11 @@ class Params(MethodParams):
     identity_start: bool = True
     """Begin with no deformation: the last layer of each head starts at zero (authors: random)."""
     codes: Count | None = 50
-    """Codes of the vector quantiser; null for no quantisation (authors: 200 for image scores, none for maps)."""
+    """Codes of the vector quantiser; null disables it (authors: 200 for image scores, none for maps)."""
     code_start: Literal["data", "uniform"] = "data"
     """Where codes begin: at features of normal images, or uniform in +-1/codes (authors)."""
     revive_after: Count | None = None
-    """Steps without use after which a code moves to a feature of the batch; null for never (authors)."""
+    """Steps without use after which a code moves to a feature of the batch; null disables it (authors)."""
     squeeze: Count = 32
     """Channels a level keeps beside the quantised features (authors: 64); not used without quantisation."""
     embedding_blocks: Count = 1
@@ -108,7 +108,7 @@ class Params(MethodParams):
     steps: Count | None = 500
     """Optimisation steps; null where epochs, passes over the fit images, is given (authors: 400)."""
     batch: Annotated[int, Field(ge=2)] = 4
-    """Images a step (authors: 8)."""
+    """Images per step (authors: 8)."""
     learning_rate: Positive = 5e-3
     """First rate of AdamW, which falls to 0 along a cosine (authors: 5e-3)."""
     weight_decay: NotNegative = 0.01
@@ -120,7 +120,7 @@ class Params(MethodParams):
     ]
     """Weights of the levels' maps in the sum, finest first (authors: 1, 1, 1)."""
     location_prior: NotNegative | None = 20.0
-    """Divide the map by the normal error of each place, drawn to the mean as if by so many images; null for not."""
+    """Divide the map by the normal error of each place, drawn to the mean as if by so many images; null disables it."""
     smoothing_sigma: NotNegative = 4.0
     """Gaussian smoothing of the maps in pixels (authors: 4)."""
     deformation_map: Literal["backward", "both"] = "backward"

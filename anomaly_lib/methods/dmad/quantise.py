@@ -18,29 +18,35 @@ class Quantised(NamedTuple):
     """(N, C, h, w): the codes, with the gradient passed straight through to the input."""
     loss: Tensor
     """Scalar: distance of codes to features, plus ``commitment`` times that of features to codes."""
-    codes: Tensor
-    """(N, h, w) int64: which code each location took."""
+    codes: Tensor | None
+    """(N, h, w) int64: which code each location took; None without quantisation."""
 
 
 class VectorQuantiser(nn.Module):
     """K codes of C channels, uniform in +-1/K at first (authors), or set by ``start_from``.
 
-    ``revive_after`` keeps a count of steps without use for each code (see ``revive``).
+    ``revive_after`` keeps a count of steps without use for each code (see ``revive``); with the generator ``revival``
+    set, training revives by itself before it looks codes up.
     Source: van den Oord et al., Neural Discrete Representation Learning, eq. (3), without moving averages.
     """
+
+    idle: Tensor
 
     def __init__(self, codes: int, channels: int, commitment: float = 0.25, revive_after: int | None = None):
         super().__init__()
         self.commitment, self.revive_after = commitment, revive_after
+        self.revival: torch.Generator | None = None
         self.embedding = nn.Embedding(codes, channels)
         nn.init.uniform_(self.embedding.weight, -1 / codes, 1 / codes)
         if revive_after is not None:
             self.register_buffer("idle", torch.zeros(codes, dtype=torch.long))
 
     def forward(self, features: Tensor) -> Quantised:
+        if self.training and self.revive_after and self.revival:
+            self.revive(features, self.revival)
         codes = self.nearest(features)
         chosen = rearrange(self.embedding(codes), "n h w c -> n c h w")
-        # L = |sg(x) - e|^2 + commitment |x - sg(e)|^2
+        # van den Oord et al., eq. (3): L = |sg(x) - e|^2 + commitment |x - sg(e)|^2
         loss = F.mse_loss(chosen, features.detach()) + self.commitment * F.mse_loss(features, chosen.detach())
         return Quantised(features + (chosen - features).detach(), loss, codes)
 
@@ -65,7 +71,7 @@ class VectorQuantiser(nn.Module):
         """
         used = torch.bincount(self.nearest(features).flatten(), minlength=len(self.idle)) > 0
         self.idle = torch.where(used, 0, self.idle + 1)
-        dead = self.idle >= self.revive_after
+        dead = self.idle >= (self.revive_after or torch.inf)
         fresh = _drawn(rearrange(features, "n c h w -> (n h w) c"), len(self.idle), generator)
         self.embedding.weight.copy_(torch.where(dead[:, None], fresh, self.embedding.weight))
         self.idle.masked_fill_(dead, 0)

@@ -31,7 +31,7 @@ def identity_grid(height: int, width: int, device: torch.device | None = None) -
 
 def sample(pictures: Tensor, field: Tensor) -> Tensor:
     """(N, C, H, W) pictures pulled along a field: bilinear, corners aligned, places clamped to the picture."""
-    places = (identity_grid(*field.shape[-2:], field.device) + field).clamp(-1, 1)
+    places = (identity_grid(field.shape[-2], field.shape[-1], field.device) + field).clamp(-1, 1)
     return F.grid_sample(pictures, rearrange(places, "n xy h w -> n h w xy"), "bilinear", "zeros", align_corners=True)
 
 
@@ -50,6 +50,16 @@ def length(field: Tensor, epsilon: float = 0.0) -> Tensor:
     constant = torch.full_like(field[:, :1], math.sqrt(epsilon))
     # a norm, since torch.sqrt is MKL's, which approximates by processor (docs/portability.md)
     return torch.linalg.vector_norm(torch.cat([field, constant], dim=1), dim=1, keepdim=True)
+
+
+def forward(fields: Fields) -> Tensor:
+    """Both forward fields as one: a picture sampled along it is the prototype (up to clamping at the border)."""
+    return combined(fields.forward_coarse, fields.forward_fine)
+
+
+def backward(fields: Fields) -> Tensor:
+    """Both backward fields as one, which leads back."""
+    return combined(fields.backward_fine, fields.backward_coarse)
 
 
 def combined(first: Tensor, second: Tensor) -> Tensor:

@@ -4,12 +4,28 @@ Shapes: N images, S side.
 """
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 from torch import Tensor
 
 WINDOW, SIGMA = 11, 1.5
 SMOOTHING = 1e-5
+
+
+def draem_losses(
+    reconstruction: Tensor, target: Tensor, logits: Tensor, mask: Tensor, ssim_weight: float, guess_range: bool
+) -> dict[str, Tensor]:
+    """The scalar losses of one step by name; ``loss`` is the one to minimise.
+
+    ``reconstruction`` and the normal ``target`` (N, 3, S, S), ``logits`` (N, 2, S, S), ``mask`` (N, 1, S, S) of 0 and
+    1. ``ssim_weight`` is the paper's lambda; ``guess_range`` takes SSIM's dynamic range from ``guessed_range``.
+    """
+    mse = F.mse_loss(reconstruction, target)
+    ssim = ssim_loss(reconstruction, target, guessed_range(reconstruction) if guess_range else 1.0)
+    focal = focal_loss(logits, mask)
+    # Eq. (2) and (3)
+    return {"loss": mse + ssim_weight * ssim + focal, "mse": mse, "ssim": ssim, "focal": focal}
 
 
 def focal_loss(logits: Tensor, mask: Tensor, gamma: float = 2.0, smoothing: float = SMOOTHING) -> Tensor:
@@ -22,14 +38,15 @@ def focal_loss(logits: Tensor, mask: Tensor, gamma: float = 2.0, smoothing: floa
     target = mask.long()  # (N, 1, S, S)
     p = logits.float().softmax(dim=1).gather(1, target)
     p = p + 2 * smoothing * (1 - p)
+    # Lin et al., eq. (4)
     return -((1 - p) ** gamma * p.log()).mean()
 
 
 def ssim_loss(reconstruction: Tensor, target: Tensor, dynamic_range: float = 1.0) -> Tensor:
     """1 - SSIM of (N, 3, S, S) images, averaged; 0 for equal images.
 
-    Gaussian window of 11 pixels with sigma 1.5. The border is padded with zeros as in the authors' code, which kornia's
-    own SSIM cannot do (it reflects). Source: Wang et al. 2004, eq. (13).
+    Gaussian window of 11 pixels with sigma 1.5; images in [0, ``dynamic_range``]. The border is padded with zeros as
+    in the authors' code, which kornia's own SSIM cannot do (it reflects). Source: Wang et al. 2004, eq. (13).
     """
     x, y = reconstruction.float(), target.float()
     window = get_gaussian_kernel1d(WINDOW, SIGMA, device=x.device)
@@ -39,8 +56,10 @@ def ssim_loss(reconstruction: Tensor, target: Tensor, dynamic_range: float = 1.0
     variance_x, variance_y = mean_xx - mean_x * mean_x, mean_yy - mean_y * mean_y
     covariance = mean_xy - mean_x * mean_y
     c1, c2 = (0.01 * dynamic_range) ** 2, (0.03 * dynamic_range) ** 2
+    # Wang et al., eq. (13)
     similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     similarity = similarity / ((mean_x * mean_x + mean_y * mean_y + c1) * (variance_x + variance_y + c2))
+    # Eq. (1)
     return 1 - similarity.mean()
 
 

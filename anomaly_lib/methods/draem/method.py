@@ -14,39 +14,35 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+from torch.utils.data import DataLoader
 
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.progress import progress_bar
-from anomaly_lib.base.reproducibility import derived_seed
-from anomaly_lib.methods.base import Method as BaseMethod
-from anomaly_lib.methods.base import ScoreMaps, within
-from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
+from anomaly_lib.base.reproducibility import derived_seed, generator
+from anomaly_lib.methods.base import Method, ScoreMaps, in_batches, parameter_count, within
+from anomaly_lib.methods.draem.losses import draem_losses
 from anomaly_lib.methods.draem.network import FIRST_LAYER, DraemNetworks, anomaly_maps, initialise
-from anomaly_lib.methods.draem.optimisation import computes_bf16, scheduler, stream
-from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.methods.draem.params import DraemParams
 from anomaly_lib.methods.training import Task, train
 from anomaly_lib.params import project_root
 from anomaly_lib.synthesis import Synthesised, SyntheticBatches, load_textures
 
-IMAGES_AT_ONCE = 8
 PICTURED = 4
 
 
-class Method(BaseMethod):
+class Draem(Method[DraemParams, DraemNetworks]):
     """Reconstruct the normal, discriminate the rest."""
 
-    name, title = "draem", "DRAEM"
+    name = "draem"
     paper = "Zavrtanik, Kristan, Skocaj: DRAEM, ICCV 2021, arXiv 2108.07610"
-
-    def __init__(self, params: Params, seed: int = 0):
-        super().__init__(params, seed)
 
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
         self.check(normals)
-        batches = self._batches(normals)
+        batches = self.batches(normals)
         with self.own_initial_weights():
-            networks = self._new_networks()
+            networks = self.networks()
             initialise(networks)  # before the layout changes, which would hand the draws out in another order
         self._place(networks)
         task = self._task(batches, self.identity(normals))
@@ -72,7 +68,7 @@ class Method(BaseMethod):
         wanted = {key: getattr(params, key) for key in widths}
         if widths != wanted:
             raise InputError(f"this DRAEM model has {_listed(widths)}, but the params say {_listed(wanted)}")
-        networks = self._new_networks()
+        networks = self.networks()
         try:
             networks.load_state_dict(state)
         except RuntimeError as error:
@@ -80,13 +76,13 @@ class Method(BaseMethod):
         self._place(networks)
 
     def architecture(self) -> list[dict]:
-        """One row a block, in the order in which an image passes them."""
+        """One row per block, in the order in which an image passes them."""
         rows = []
 
         def note(name: str) -> Callable:
             def hook(block: nn.Module, _inputs: tuple, output: Tensor) -> None:
-                size = sum(p.numel() for p in block.parameters())
-                rows.append({"part": name, "shape": " x ".join(map(str, output.shape[1:])), "parameters": size})
+                shape = " x ".join(map(str, output.shape[1:]))
+                rows.append({"part": name, "shape": shape, "parameters": parameter_count(block)})
 
             return hook
 
@@ -97,7 +93,11 @@ class Method(BaseMethod):
             hook.remove()
         return rows
 
-    def _batches(self, normals: Tensor) -> SyntheticBatches:
+    def networks(self) -> DraemNetworks:
+        """The two networks, untrained. With ``batches`` and ``losses`` what a variant of the method overrides."""
+        return DraemNetworks(self.params.reconstructive_width, self.params.discriminative_width)
+
+    def batches(self, normals: Tensor) -> SyntheticBatches:
         """The training batches; with in-place preparation they are made where the networks run."""
         params, textures = self.params, None
         if params.synthesis.texture_source == "folder":
@@ -115,31 +115,21 @@ class Method(BaseMethod):
         def losses(step: int) -> dict[str, Tensor]:
             nonlocal prepared
             if prepared is None:  # the first step, or the one at which an interrupted training goes on
-                prepared = stream(batches, range(step, steps), params.workers)
-            return self._losses(next(prepared).to(self.device))
+                prepared = _stream(batches, range(step, steps), params.workers)
+            return self.losses(next(prepared).to(self.device))
 
-        return Task(
-            networks,
-            optimizer,
-            losses,
-            steps,
-            identity,
-            scheduler(params, optimizer, steps),
-            description="DRAEM training",
-            images_per_step=params.batch,
-            picture=self._picture(batches),
-        )
+        schedule = _schedule(params, optimizer, steps)
+        task = Task(networks, optimizer, losses, steps, identity, schedule, description="DRAEM training")
+        task.images_per_step, task.picture = params.batch, self._picture(batches)
+        return task
 
-    def _losses(self, batch: Synthesised) -> dict[str, Tensor]:
-        params, target = self.params, self._seen(batch.normal)
+    def losses(self, batch: Synthesised) -> dict[str, Tensor]:
+        """Scalar losses of one step by name; ``loss`` is minimised."""
+        params = self.params
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._in_bf16()):
             reconstruction, logits = self.fitted(self._seen(batch.image))
-        reconstruction = reconstruction.float()
-        dynamic_range = guessed_range(reconstruction) if params.ssim_range == "guessed" else 1.0
-        mse = F.mse_loss(reconstruction, target)
-        ssim = ssim_loss(reconstruction, target, dynamic_range)
-        focal = focal_loss(logits, batch.mask)
-        return {"loss": mse + params.ssim_weight * ssim + focal, "mse": mse, "ssim": ssim, "focal": focal}
+        target, guessed = self._seen(batch.normal), params.ssim_range == "guessed"
+        return draem_losses(reconstruction.float(), target, logits, batch.mask, params.ssim_weight, guessed)
 
     def _picture(self, batches: SyntheticBatches) -> Callable[[], Tensor]:
         """Draws a row of input, reconstruction and map for each of a few fixed synthetic anomalies."""
@@ -159,11 +149,7 @@ class Method(BaseMethod):
         """Reconstructions (N, 3, S, S) and maps (N, S, S) on the CPU."""
         self.check(images)
         self.fitted.eval()
-        starts = range(0, len(images), IMAGES_AT_ONCE)
-        pairs = [
-            self._reconstruct_and_segment(images[start : start + IMAGES_AT_ONCE])
-            for start in progress_bar(starts, description=description, show=progress)
-        ]
+        pairs = [self._reconstruct_and_segment(batch) for batch in in_batches(images, description, progress)]
         reconstructions, maps = (torch.cat(half) for half in zip(*pairs, strict=True))
         return reconstructions, maps
 
@@ -195,13 +181,35 @@ class Method(BaseMethod):
         if self.params.image_score == "smoothed_max":
             side = self.params.score_window
             maps = F.avg_pool2d(rearrange(maps, "n h w -> n 1 h w"), side, stride=1, padding=side // 2)
+        # Eq. (5)
         return maps.flatten(1).amax(dim=1)
 
-    def _new_networks(self) -> DraemNetworks:
-        return DraemNetworks(self.params.reconstructive_width, self.params.discriminative_width)
-
     def _place(self, networks: DraemNetworks) -> None:
-        self.model = networks.to(self.device, memory_format=self._layout()).eval()
+        self.model = networks.to(self.device).to(memory_format=self._layout()).eval()
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 natively; elsewhere it would be slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def _schedule(params: DraemParams, optimizer: Optimizer, steps: int) -> LRScheduler | None:
+    """The schedule over optimisation steps. Milestones are whole steps: a fractional one would never be met."""
+    if params.schedule == "one_cycle":
+        return OneCycleLR(optimizer, params.learning_rate, total_steps=steps, pct_start=params.warm_up)
+    if params.schedule == "multistep":
+        return MultiStepLR(optimizer, [round(share * steps) for share in params.milestones], params.decay)
+    return None
+
+
+def _stream(batches: SyntheticBatches, steps: range, workers: int) -> Iterator[Synthesised]:
+    """The batches of these steps, prepared in place or ahead by worker processes."""
+    # the loader draws a seed for its workers, which use none; a generator of its own leaves the global one alone
+    own = generator(batches.seed, "draem", "loader")
+    return iter(DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers, generator=own))
 
 
 def _listed(widths: dict[str, int]) -> str:

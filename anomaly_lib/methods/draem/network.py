@@ -5,6 +5,9 @@ The module names equal those of the authors' checkpoints, so their files load as
 Source: the authors' networks; the paper (section 3) gives the idea, their code the layers.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -18,12 +21,12 @@ class ReconstructiveNetwork(nn.Module):
 
     def __init__(self, width: int = 128):
         super().__init__()
-        self.width = width
-        self.encoder = _PlainEncoder(width)
-        self.decoder = _PlainDecoder(width)
+        self.width = w = width
+        self.encoder = _Encoder([3, w, 2 * w, 4 * w, 8 * w, 8 * w])
+        self.decoder = _PlainDecoder([8 * w, 4 * w, 2 * w, w, w])
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.decoder(self.encoder(images))
+        return self.decoder(self.encoder(images)[-1])
 
 
 class DiscriminativeNetwork(nn.Module):
@@ -34,12 +37,12 @@ class DiscriminativeNetwork(nn.Module):
 
     def __init__(self, width: int = 64):
         super().__init__()
-        self.width = width
-        self.encoder_segment = _SkippingEncoder(width)
-        self.decoder_segment = _SkippingDecoder(width)
+        self.width = c = width
+        self.encoder_segment = _Encoder([6, c, 2 * c, 4 * c, 8 * c, 8 * c, 8 * c])
+        self.decoder_segment = _SkippingDecoder([8 * c, 8 * c, 4 * c, 2 * c, c, c])
 
     def forward(self, pairs: Tensor) -> Tensor:
-        return self.decoder_segment(*self.encoder_segment(pairs))
+        return self.decoder_segment(self.encoder_segment(pairs))
 
 
 class DraemNetworks(nn.Module):
@@ -57,7 +60,7 @@ class DraemNetworks(nn.Module):
 
 
 def anomaly_maps(logits: Tensor) -> Tensor:
-    """(N, 2, S, S) logits -> (N, S, S) probability that a pixel is anomalous."""
+    """(N, 2, S, S) logits -> (N, S, S) probability that a pixel is anomalous, in [0, 1]."""
     normal, anomalous = rearrange(logits.float(), "n two h w -> two n h w")
     return torch.sigmoid(anomalous - normal)  # the softmax of two classes, rounded once
 
@@ -76,89 +79,70 @@ def initialise(networks: nn.Module) -> None:
             module.bias.zero_()
 
 
-class _PlainEncoder(nn.Module):
-    def __init__(self, width: int):
+class _Encoder(nn.Module):
+    """(N, widths[0], S, S) -> a level for each further width, the first of side S, each next one half as wide."""
+
+    def __init__(self, widths: Sequence[int]):
         super().__init__()
-        w = width
-        self.block1, self.block2, self.block3 = _twice(3, w), _twice(w, 2 * w), _twice(2 * w, 4 * w)
-        self.block4, self.block5 = _twice(4 * w, 8 * w), _twice(8 * w, 8 * w)
-        self.pool = nn.MaxPool2d(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, 8w, S/16, S/16)."""
-        for block in (self.block1, self.block2, self.block3, self.block4):
-            x = self.pool(block(x))
-        return self.block5(x)
-
-
-class _PlainDecoder(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        w = width
-        self.up1, self.db1 = _up(8 * w, 8 * w), _twice(8 * w, 4 * w, inner=8 * w)
-        self.up2, self.db2 = _up(4 * w, 4 * w), _twice(4 * w, 2 * w, inner=4 * w)
-        self.up3, self.db3 = _up(2 * w, 2 * w), _twice(2 * w, w, inner=2 * w)
-        self.up4, self.db4 = _up(w, w), _twice(w, w)
-        self.fin_out = nn.Sequential(nn.Conv2d(w, 3, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 8w, S/16, S/16) -> (N, 3, S, S)."""
-        for level in "1234":
-            x = getattr(self, f"db{level}")(getattr(self, f"up{level}")(x))
-        return self.fin_out(x)
-
-
-class _SkippingEncoder(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        c = width
-        self.block1, self.block2, self.block3 = _twice(6, c), _twice(c, 2 * c), _twice(2 * c, 4 * c)
-        self.block4, self.block5, self.block6 = _twice(4 * c, 8 * c), _twice(8 * c, 8 * c), _twice(8 * c, 8 * c)
+        for number, (width_in, width_out) in enumerate(pairwise(widths), 1):
+            self.add_module(f"block{number}", _twice(width_in, width_out))
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 6, S, S) -> six levels, from (N, c, S, S) to (N, 8c, S/32, S/32)."""
-        levels = [self.block1(x)]
-        for block in (self.block2, self.block3, self.block4, self.block5, self.block6):
-            levels.append(block(self.pool(levels[-1])))
+        levels: list[Tensor] = []
+        for name, block in self.named_children():
+            if name != "pool":
+                levels.append(block(self.pool(levels[-1]) if levels else x))
         return levels
 
 
-class _SkippingDecoder(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        c = width
-        self.up_b, self.db_b = _up(8 * c, 8 * c), _twice(16 * c, 8 * c)
-        self.up1, self.db1 = _up(8 * c, 4 * c), _twice(12 * c, 4 * c)
-        self.up2, self.db2 = _up(4 * c, 2 * c), _twice(6 * c, 2 * c)
-        self.up3, self.db3 = _up(2 * c, c), _twice(3 * c, c)
-        self.up4, self.db4 = _up(c, c), _twice(2 * c, c)
-        self.fin_out = nn.Sequential(nn.Conv2d(c, 2, 3, padding=1))
+class _PlainDecoder(nn.Module):
+    """(N, 8w, S/16, S/16) -> (N, 3, S, S)."""
 
-    def forward(self, *levels: Tensor) -> Tensor:
-        """The encoder's six levels -> (N, 2, S, S) logits."""
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        for number, (width_in, width_out) in enumerate(pairwise(widths), 1):
+            self.add_module(f"up{number}", _up(width_in, width_in))
+            self.add_module(f"db{number}", _twice(width_in, width_out, inner=width_in))
+        self.fin_out = nn.Sequential(nn.Conv2d(widths[-1], 3, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.children():
+            x = part(x)
+        return x
+
+
+class _SkippingDecoder(nn.Module):
+    """The encoder's six levels -> (N, 2, S, S) logits."""
+
+    LEVELS = ("_b", "1", "2", "3", "4")
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        for level, (width_in, width_out) in zip(self.LEVELS, pairwise(widths), strict=True):
+            self.add_module(f"up{level}", _up(width_in, width_out))
+            self.add_module(f"db{level}", _twice(width_out + width_in, width_out))  # what is skipped has width_in
+        self.fin_out = nn.Sequential(nn.Conv2d(widths[-1], 2, 3, padding=1))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
         *skipped, x = levels
-        for level, skip in zip(("_b", "1", "2", "3", "4"), reversed(skipped), strict=True):
-            x = getattr(self, f"up{level}")(x)
-            x = getattr(self, f"db{level}")(torch.cat([x, skip], dim=1))
+        for level, skip in zip(self.LEVELS, reversed(skipped), strict=True):
+            x = self.get_submodule(f"up{level}")(x)
+            x = self.get_submodule(f"db{level}")(torch.cat([x, skip], dim=1))
         return self.fin_out(x)
 
 
-def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
+def _convolution(width_in: int, width_out: int) -> list[nn.Module]:
     """3x3 convolution, batch normalisation, ReLU."""
-    return [
-        nn.Conv2d(channels_in, channels_out, 3, padding=1),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    ]
+    return [nn.Conv2d(width_in, width_out, 3, padding=1), nn.BatchNorm2d(width_out), nn.ReLU(inplace=True)]
 
 
-def _twice(channels_in: int, channels_out: int, inner: int | None = None) -> nn.Sequential:
-    inner = inner or channels_out
-    return nn.Sequential(*_convolution(channels_in, inner), *_convolution(inner, channels_out))
+def _twice(width_in: int, width_out: int, inner: int | None = None) -> nn.Sequential:
+    inner = inner or width_out
+    return nn.Sequential(*_convolution(width_in, inner), *_convolution(inner, width_out))
 
 
-def _up(channels_in: int, channels_out: int) -> nn.Sequential:
+def _up(width_in: int, width_out: int) -> nn.Sequential:
     """Twice the side, then a convolution."""
     upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-    return nn.Sequential(upsample, *_convolution(channels_in, channels_out))
+    return nn.Sequential(upsample, *_convolution(width_in, width_out))

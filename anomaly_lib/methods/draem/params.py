@@ -44,14 +44,14 @@ PAPER = OFFICIAL | {
 DEFAULT = {"synthesis": {"rotation_probability": 0.0, "clean_probability": 0.2}}
 
 
-class Params(MethodParams):
+class DraemParams(MethodParams):
     """Settings of DRAEM. ``preset`` gives the values of all keys that are not written out."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"default": DEFAULT, "official": OFFICIAL, "paper": PAPER}
 
     preset: Literal["default", "official", "paper"] = "default"
     """Named set of values: ours for a CPU, the authors' code, or their paper."""
-    image_size: Annotated[int, Field(ge=32, le=2048)] = 128
+    image_size: Annotated[int, Field(ge=SIDE_FACTOR, le=2048)] = 128
     """Side in pixels, a multiple of 32 (paper: 256)."""
     reconstructive_width: Annotated[int, Field(ge=1)] = 16
     """Base width of the reconstructive network (authors' code: 128)."""
@@ -64,7 +64,7 @@ class Params(MethodParams):
     steps: Annotated[int, Field(ge=1)] | None = 240
     """Optimisation steps; null where epochs is given; one draws as many images as there are (paper: 700)."""
     batch: Annotated[int, Field(ge=2)] = 8
-    """Images a step (authors' code: 8)."""
+    """Images per step (authors' code: 8)."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     """Largest rate of Adam (authors' code: 1e-4)."""
     schedule: Literal["one_cycle", "multistep", "constant"] = "one_cycle"

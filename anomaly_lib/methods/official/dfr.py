@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.methods.dfr.method import Method
+from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.network import FeatureAutoencoder
-from anomaly_lib.methods.dfr.params import Params
+from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.methods.official.files import (
     part_of,
     read_checkpoint,
@@ -19,15 +19,8 @@ from anomaly_lib.methods.official.files import (
 PRESETS = {3456: "official_12", 5504: "official_16"}
 """By the number of feature channels: VGG19's layers up to the fourth or the fifth block."""
 NOT_IN_THE_FILE = (
-    "image_size",
-    "backbone",
-    "layers",
-    "reflect_padding",
-    "feature_size",
-    "resize",
-    "feature_space",
-    "location_prior",
-    "smoothing_sigma",
+    *("image_size", "backbone", "layers", "reflect_padding", "feature_size", "resize", "feature_space"),
+    *("location_prior", "smoothing_sigma"),
 )
 """Params that decide on a map and that the authors' file takes for granted."""
 
@@ -52,7 +45,7 @@ def load_dfr(file: str | Path) -> FeatureAutoencoder:
     return autoencoder.eval()
 
 
-def import_dfr(files: list[Path], weights: str | None = None) -> Method:
+def import_dfr(files: list[Path], weights: str | None = None) -> Dfr:
     """A DFR method, ready to score, from the authors' one file; ``weights`` is a file of VGG19's, None takes timm's.
 
     Its params are the preset ``official_12`` or ``official_16``, by the channels. Raises InputError as ``load_dfr``
@@ -66,7 +59,7 @@ def import_dfr(files: list[Path], weights: str | None = None) -> Method:
         known = " or ".join(map(str, PRESETS))
         raise InputError(f"{files[0]}: an autoencoder of {channels} channels; VGG19's 12 or 16 layers have {known}")
     changes = {"weights": weights, "latent": latent, "batch_norm": autoencoder.batch_norm}
-    method = Method(Params.model_validate({"preset": PRESETS[channels]} | changes))
+    method = Dfr(DfrParams.model_validate({"preset": PRESETS[channels]} | changes))
     grid = method.params.feature_size
     identity = {
         "space.mean": torch.zeros(channels),
@@ -78,7 +71,7 @@ def import_dfr(files: list[Path], weights: str | None = None) -> Method:
     return method
 
 
-def export_dfr(method: Method, folder: str | Path, category: str) -> tuple[Path]:
+def export_dfr(method: Dfr, folder: str | Path, category: str) -> tuple[Path]:
     """Write a fitted method's autoencoder as ``autoencoder.pth``; ``category`` is not part of the authors' name.
 
     Raises InputError when the file is there already, and when the method's settings differ from the official ones in
@@ -87,6 +80,6 @@ def export_dfr(method: Method, folder: str | Path, category: str) -> tuple[Path]
     file = Path(folder) / "autoencoder.pth"
     refuse_existing(file)
     preset = method.params.preset if method.params.preset in PRESETS.values() else "official_12"
-    refuse_other_settings(method.params, Params.model_validate({"preset": preset}), NOT_IN_THE_FILE)
+    refuse_other_settings(method.params, DfrParams.model_validate({"preset": preset}), NOT_IN_THE_FILE)
     write_checkpoint(file, {"autoencoder": part_of(method.state_dict(), "autoencoder.")})
     return (file,)

@@ -1,16 +1,15 @@
 """DMAD's ``.pth`` of a category: offset network, one-class embedding and decoder; the teacher is torchvision's."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.methods.dmad.bottleneck import Bottleneck, QuantisedBottleneck
-from anomaly_lib.methods.dmad.decoder import Decoder
-from anomaly_lib.methods.dmad.method import Method
+from anomaly_lib.methods.dmad.bottleneck import Bottleneck, Decoder, QuantisedBottleneck
+from anomaly_lib.methods.dmad.method import Dmad
 from anomaly_lib.methods.dmad.offset import OffsetNetwork
-from anomaly_lib.methods.dmad.params import Params
+from anomaly_lib.methods.dmad.params import DmadParams
 from anomaly_lib.methods.dmad.quantise import VectorQuantiser
 from anomaly_lib.methods.official.files import (
     part_of,
@@ -22,25 +21,13 @@ from anomaly_lib.methods.official.files import (
 
 TEACHER_CHANNELS = (256, 512, 1024)  # levels 1 to 3 of wide_resnet50_2
 CODES = "vq3.embedding.weight"
+FILE_NAMES = {"offset": "offset", "bn": "bottleneck", "decoder": "decoder"}
+"""The authors' name of each network, and ours."""
 PRESETS = ("official_pixel", "official_image")
 NOT_IN_THE_FILE = (
-    "image_size",
-    "backbone",
-    "layers",
-    "feature_space",
-    "deformation",
-    "coordinates",
-    "offset_width",
-    "offset_reduction",
-    "squeeze",
-    "embedding_blocks",
-    "decoder_widths",
-    "decoder_blocks",
-    "decoder_heads",
-    "level_balance",
-    "location_prior",
-    "smoothing_sigma",
-    "deformation_map",
+    *("image_size", "backbone", "layers", "feature_space", "deformation", "coordinates", "offset_width"),
+    *("offset_reduction", "squeeze", "embedding_blocks", "decoder_widths", "decoder_blocks", "decoder_heads"),
+    *("level_balance", "location_prior", "smoothing_sigma", "deformation_map"),
 )
 """Params that decide on a map and that the authors' file takes for granted."""
 
@@ -66,19 +53,19 @@ def load_dmad(file: str | Path) -> DmadNetworks:
     """
     content = read_checkpoint(file)
     try:
-        networks = DmadNetworks(
-            OffsetNetwork(), _bottleneck(content["bn"]), Decoder(2 * TEACHER_CHANNELS[-1], TEACHER_CHANNELS)
-        )
-        for network, key in zip(networks, ("offset", "bn", "decoder"), strict=True):
+        decoder = Decoder(2 * TEACHER_CHANNELS[-1], TEACHER_CHANNELS)
+        networks = DmadNetworks(OffsetNetwork(), _bottleneck(content["bn"]), decoder)
+        for network, key in zip(networks, FILE_NAMES, strict=True):
             network.load_state_dict(content[key])
+            network.eval()
     except (KeyError, IndexError, TypeError, AttributeError, RuntimeError):
         raise InputError(
             f"{file}: not a checkpoint of DMAD; the authors' .pth holds 'offset', 'bn' and 'decoder' of wide_resnet50_2"
         ) from None
-    return DmadNetworks(*(network.eval() for network in networks))
+    return networks
 
 
-def import_dmad(files: list[Path], weights: str | None = None) -> Method:
+def import_dmad(files: list[Path], weights: str | None = None) -> Dmad:
     """A DMAD method, ready to score, from the authors' ``.pth`` of one category.
 
     Its params are the preset of the file's variant, except that scores do not depend on the other images scored: they
@@ -89,15 +76,15 @@ def import_dmad(files: list[Path], weights: str | None = None) -> Method:
     if len(files) != 1:
         raise InputError(f"DMAD needs the one .pth of a category; got {len(files)} files")
     networks = load_dmad(files[0])
-    settings = {"preset": "official_pixel", "weights": weights, "score_normalisation": "normals"}
+    settings: dict[str, Any] = {"preset": "official_pixel", "weights": weights, "score_normalisation": "normals"}
     if isinstance(networks.bottleneck, QuantisedBottleneck):
         settings |= {"preset": "official_image", "codes": networks.bottleneck.vq3.embedding.num_embeddings}
-    method = Method(Params.model_validate(settings))
+    method = Dmad(DmadParams.model_validate(settings))
     method.adopt(*networks)
     return method
 
 
-def export_dmad(method: Method, folder: str | Path, category: str) -> tuple[Path]:
+def export_dmad(method: Dmad, folder: str | Path, category: str) -> tuple[Path]:
     """Write a fitted method's networks as ``{category}.pth``: the state dicts ``offset``, ``bn`` and ``decoder``.
 
     What ``calibrate`` found is not part of the authors' file. Raises InputError when the file is there already, and
@@ -106,10 +93,9 @@ def export_dmad(method: Method, folder: str | Path, category: str) -> tuple[Path
     file, params = Path(folder) / f"{category}.pth", method.params
     refuse_existing(file)
     preset = params.preset if params.preset in PRESETS else PRESETS[0]
-    refuse_other_settings(params, Params.model_validate({"preset": preset}), NOT_IN_THE_FILE)
+    refuse_other_settings(params, DmadParams.model_validate({"preset": preset}), NOT_IN_THE_FILE)
     state = method.state_dict()
-    names = {"offset": "offset", "bn": "bottleneck", "decoder": "decoder"}
-    write_checkpoint(file, {key: part_of(state, f"networks.{name}.") for key, name in names.items()})
+    write_checkpoint(file, {key: part_of(state, f"networks.{name}.") for key, name in FILE_NAMES.items()})
     return (file,)
 
 

@@ -6,23 +6,24 @@ networks that see channels in the order blue, green, red.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.methods.draem.method import Method
+from anomaly_lib.methods.draem.method import Draem
 from anomaly_lib.methods.draem.network import (
     FIRST_LAYER,
     DiscriminativeNetwork,
     DraemNetworks,
     ReconstructiveNetwork,
 )
-from anomaly_lib.methods.draem.params import Params
+from anomaly_lib.methods.draem.params import DraemParams
 from anomaly_lib.methods.official.files import part_of, read_checkpoint, refuse_existing, write_checkpoint
 
 SECOND = "_seg"
+Network = TypeVar("Network", ReconstructiveNetwork, DiscriminativeNetwork)
 
 
 class DraemPair(NamedTuple):
@@ -46,7 +47,7 @@ def load_draem(reconstructive: str | Path, discriminative: str | Path | None = N
     )
 
 
-def import_draem(files: list[Path], weights: str | None = None) -> Method:
+def import_draem(files: list[Path], weights: str | None = None) -> Draem:
     """A DRAEM method, ready to score, from the first or both files of a pair.
 
     Its params are the preset ``official`` with the files' widths. Raises InputError as ``load_draem`` does, and for
@@ -61,14 +62,14 @@ def import_draem(files: list[Path], weights: str | None = None) -> Method:
         "reconstructive_width": pair.reconstructive.width,
         "discriminative_width": pair.discriminative.width,
     }
-    method = Method(Params.model_validate({"preset": "official"} | widths))
+    method = Draem(DraemParams.model_validate({"preset": "official"} | widths))
     networks = DraemNetworks(**widths)
     networks.reconstructive, networks.discriminative = pair
     method.load_state_dict(networks.state_dict())
     return method
 
 
-def export_draem(method: Method, folder: str | Path, category: str) -> tuple[Path, Path]:
+def export_draem(method: Draem, folder: str | Path, category: str) -> tuple[Path, Path]:
     """Write a fitted method as ``DRAEM_test_{lr}_{epochs}_bs{bs}_{category}_.pt`` and its ``__seg.pt``.
 
     A model that sees red, green, blue is rewritten for the files' order, which changes no result. A length given in
@@ -92,7 +93,7 @@ def second_file(first: Path) -> Path:
     return first.with_name(f"{first.stem}{SECOND}{first.suffix}")
 
 
-def _network(file: Path, kind: type[torch.nn.Module], role: str) -> torch.nn.Module:
+def _network(file: Path, kind: type[Network], role: str) -> Network:
     state = read_checkpoint(file)
     try:
         network = kind(width=len(state[FIRST_LAYER[role]]))

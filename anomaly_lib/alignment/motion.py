@@ -7,18 +7,9 @@ out. The identity changes no bit.
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy import ndimage
-
-
-class Rigid(Protocol):
-    """What ``Motion`` and ``Alignment`` have in common."""
-
-    angle: float
-    dx: float
-    dy: float
 
 
 @dataclass(frozen=True)
@@ -29,6 +20,11 @@ class Motion:
     dx: float = 0.0
     dy: float = 0.0
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing moves at all."""
+        return self.angle == self.dx == self.dy == 0
+
     def inverse(self) -> "Motion":
         """The motion that brings everything back."""
         turn = math.radians(self.angle)
@@ -36,35 +32,30 @@ class Motion:
         return Motion(-self.angle, sin * self.dy - cos * self.dx, -cos * self.dy - sin * self.dx)
 
 
-def is_identity(motion: Rigid) -> bool:
-    """Whether nothing moves at all."""
-    return motion.angle == motion.dx == motion.dy == 0
-
-
-def warp_image(image: np.ndarray, motion: Rigid) -> np.ndarray:
+def warp_image(image: np.ndarray, motion: Motion) -> np.ndarray:
     """Photo (H, W, 3) uint8, moved, bilinear, mirrored at its border; same shape and type."""
-    if is_identity(motion):
+    if motion.is_identity:
         return image.copy()
     planes = np.moveaxis(image, -1, 0).astype(np.float32)  # (H, W, 3) -> (3, H, W)
     moved = np.moveaxis(warp(planes, motion, "mirror"), 0, -1)
     return moved.round().clip(0, 255).astype(np.uint8)
 
 
-def warp_mask(mask: np.ndarray, motion: Rigid) -> np.ndarray:
+def warp_mask(mask: np.ndarray, motion: Motion) -> np.ndarray:
     """Mask (H, W) bool, moved and mirrored as the photo is; True where at least half of what arrives is."""
-    if is_identity(motion):
+    if motion.is_identity:
         return mask.copy()
     return warp(mask[None].astype(np.float32), motion, "mirror")[0] >= 0.5
 
 
-def valid_area(shape: tuple[int, int], motion: Rigid) -> np.ndarray:
+def valid_area(shape: tuple[int, int], motion: Motion) -> np.ndarray:
     """(H, W) bool: True where the moved photo shows real pixels only, none of them mirrored."""
-    if is_identity(motion):
+    if motion.is_identity:
         return np.ones(shape, dtype=bool)
     return warp(np.ones((1, *shape), np.float32), motion, "constant", 0.0)[0] > 0.5
 
 
-def warp(planes: np.ndarray, motion: Rigid, mode: str, outside: float = 0.0) -> np.ndarray:
+def warp(planes: np.ndarray, motion: Motion, mode: str, outside: float = 0.0) -> np.ndarray:
     """Planes (K, H, W) float32, moved, bilinear; ``mode`` is SciPy's: mirror, or constant with ``outside``."""
     turn = math.radians(motion.angle)
     cos, sin = math.cos(turn), math.sin(turn)

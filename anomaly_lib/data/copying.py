@@ -1,4 +1,4 @@
-"""Write a changed copy of a category, whole or not at all."""
+"""Write a changed copy of a category, aligned or tiled, whole or not at all."""
 
 import json
 import shutil
@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from anomaly_lib.alignment.apply import Rigid, warp_image, warp_mask
 from anomaly_lib.base.disk import free_bytes
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.data.folder import Category, Sample, load_category
-from anomaly_lib.data.images import Header, Problem, read_header, read_mask, read_rgb
+from anomaly_lib.data.images import Header, Problem, read_header, read_mask
 
 GIGABYTE = 1e9
-BYTES_A_PIXEL = 5
+BYTES_PER_PIXEL = 5
 """Red, green, blue, mask and valid area, uncompressed: PNG files of photos take about half of it."""
 
 
@@ -50,7 +49,7 @@ def check_room(
 
     Raises InputError if that is more than ``max_gigabytes`` or than what is free where ``target`` will lie.
     """
-    need = sum(BYTES_A_PIXEL * pixels(read_header(sample.path)) for sample in samples)
+    need = sum(BYTES_PER_PIXEL * pixels(read_header(sample.path)) for sample in samples)
     if max_gigabytes is not None and need > max_gigabytes * GIGABYTE:
         message = f"the copy may take {need / GIGABYTE:.3g} GB, more than the {max_gigabytes:g} GB that are allowed"
         raise InputError(Problem(target, message, "raise --max-gigabytes or scale the photos down"))
@@ -65,34 +64,28 @@ def check_room(
 def new_folder(target: Path, source: Path) -> Iterator[Path]:
     """An empty folder beside ``target`` that becomes it when the block ends well, and is removed otherwise.
 
-    Raises InputError if ``target`` holds something already, is a file, or lies in ``source`` or around it.
+    Raises InputError if ``target`` holds something already, is a file, lies in ``source`` or around it, or cannot be
+    written.
     """
     target, source = target.resolve(), source.resolve()
     if target.is_relative_to(source) or source.is_relative_to(target):
         raise InputError(Problem(target, f"overlaps its source {source}", "name a folder outside of it"))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(Problem(target, "already exists", "remove it or name another folder"))
+    partial = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-    except OSError as error:
-        raise InputError(Problem(target, f"cannot be made ({error.strerror})", "name another folder")) from error
-    try:
         yield partial
         if target.is_dir():  # known to be empty
             target.rmdir()
         partial.chmod(0o755)  # a temporary folder is private
         partial.rename(target)
+    except OSError as error:
+        raise refused(error, target, "cannot be written") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def write_moved(sample: Sample, image: np.ndarray, motion: Rigid, folder: Path) -> None:
-    """Write a sample's photo (H, W, 3) and its mask, both moved. Raises InputError for a mask of another size."""
-    place = place_of(sample)
-    write_png(warp_image(image, motion), folder / place)
-    if sample.mask_path is not None:
-        write_png(warp_mask(read_sized_mask(sample, image.shape), motion), folder / mask_place(sample, place))
+        if partial:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def mask_place(sample: Sample, place: Path) -> Path:
@@ -100,11 +93,11 @@ def mask_place(sample: Sample, place: Path) -> Path:
     return Path("ground_truth", sample.defect, f"{place.stem}_mask.png")
 
 
-def read_sized_mask(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
-    """A sample's mask (H, W). Raises InputError if it has another size than its image (H, W, 3)."""
-    mask = read_mask(sample.mask_path)
+def read_sized_mask(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A mask (H, W). Raises InputError if it has another size than its image (H, W, 3)."""
+    mask = read_mask(file)
     if mask.shape != shape[:2]:
-        raise InputError(Problem(sample.mask_path, "has another size than its image", "scale the mask to the image"))
+        raise InputError(Problem(file, "has another size than its image", "scale the mask to the image"))
     return mask
 
 
@@ -117,12 +110,3 @@ def write_png(pixels: np.ndarray, file: Path) -> None:
 def write_json(content: Any, file: Path) -> None:
     """Indented, one line at the end."""
     file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def read_sized(sample: Sample, shape: tuple[int, ...]) -> np.ndarray:
-    """A sample's photo. Raises InputError if its shape is not (H, W, 3) of the reference."""
-    image = read_rgb(sample.path)
-    if image.shape != shape:
-        sizes = f"{image.shape[1]}x{image.shape[0]} and not {shape[1]}x{shape[0]} pixels as the reference"
-        raise InputError(Problem(sample.path, f"is {sizes}", "scale all photos to one size first"))
-    return image
