@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, InstanceOf, ValidationError, field_validator, model_validator
+from pydantic import Field, InstanceOf, ValidationError, field_validator, model_validator
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.base.params import Frozen, MethodParams, Name, Place, Share
-from anomaly_lib.registry import baselines_last, nearest, params_class
+from anomaly_lib.registry import baselines_last, params_class
 
+Shares = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)]
 Pair = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
 
 
@@ -129,9 +130,7 @@ class Contamination(Frozen):
     """Methods to train on contaminated sets; each must have a section under methods."""
     categories: list[Name] = Field(default=[])
     """Categories to do it on."""
-    shares: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)] = Field(
-        [0.0, 0.05, 0.1]
-    )
+    shares: Shares = Field(default=[0.0, 0.05, 0.1])
     """Anomalous shares of the training images; three, because DVC hands them over one by one."""
 
 
@@ -278,7 +277,7 @@ def _validated(model: type[Frozen], section: dict, where: list[str]) -> Any:
     raise InputError(f"{name}: {message[0].lower()}{message[1:]}")
 
 
-def _keys_of(model: type[BaseModel], path: list[str]) -> list[str]:
+def _keys_of(model: Any, path: list[str]) -> list[str]:
     """Keys that the section at ``path`` inside ``model`` may have."""
     for key in path:
         model = model.model_fields[key].annotation
