@@ -67,7 +67,7 @@ class MethodParams(Frozen):
 
     def steps_on(self, count: int, batch: int) -> int:
         """Optimisation steps with ``count`` training examples in batches of ``batch``."""
-        return self.steps or max(1, round(self.epochs * count / batch))
+        return self.steps or max(1, round((self.epochs or 0) * count / batch))
 
     @model_validator(mode="before")
     @classmethod
