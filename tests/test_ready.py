@@ -1,6 +1,7 @@
 """A profile without its data fails at once, and says what to get and where to put it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.ingest.layouts import LAYOUTS
 from anomaly_lib.ingest.ready import require_data
-from anomaly_lib.params import load_params
+from anomaly_lib.params import load_params, load_profile
+from anomaly_tools.profiles import make_profile
 
-REAL = {"paper": "mvtec", "visa": "visa", "btad": "btad", "elpv": "elpv", "own": "folder"}
+REAL = {"paper": "mvtec", "elpv": "elpv", "own": "folder"}
 
 
 @pytest.fixture
@@ -65,3 +67,44 @@ def test_both_ways_to_run_a_pipeline_stop_at_once(root, command):
     assert done.returncode != 0
     assert "download MVTec AD from its page" in done.stderr
     assert not (root / "build/paper/notebooks").exists()
+
+
+@pytest.fixture
+def project(root, tmp_path, monkeypatch):
+    """A project with the profiles and one folder of data."""
+    for file in ("data.dvc", "params.yaml", "dvc.yaml", "profiles/paper/params.yaml"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / file, tmp_path / file)
+    for category in ("02", "01", "no"):
+        (tmp_path / "data/btad" / category / "train/good").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_profile_for_other_data_has_the_settings_of_the_one_it_is_like(project):
+    assert make_profile("btad", "paper", "data/btad") == Path("profiles/btad")
+    made, like = load_profile("btad"), load_profile("paper")
+    changed = {"profile", "params_file", "reports", "data", "published_as", "categories"}
+    assert made.model_dump(exclude=changed) == like.model_dump(exclude=changed)
+    assert made.methods == like.methods
+    assert (made.profile, made.params_file, made.reports) == ("btad", "profiles/btad/params.yaml", "reports/btad")
+    assert (made.data, made.published_as, made.categories) == ("data/btad", None, ["01", "02", "no"])
+    assert (project / "profiles/btad/dvc.yaml").read_bytes() == (project / "dvc.yaml").read_bytes()
+    text = (project / "profiles/btad/params.yaml").read_text()
+    assert text.startswith("# Profile btad: the settings of profile paper, for data/btad.\n")
+    assert "# no paper reports seeds" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "like", "data", "message"),
+    [
+        ("x$(y)", None, "data/btad", r"--name: 'x\$\(y\)' has other characters"),
+        ("paper", None, "data/btad", "profiles/paper: is there already"),
+        ("new", "nowhere", "data/btad", r"profiles/nowhere/params\.yaml: no such params file"),
+        ("new", None, "data/none", "data/none: holds no category; 'python -m anomaly_lib data ingest'"),
+    ],
+)
+def test_what_cannot_become_a_profile_leaves_nothing(project, name, like, data, message):
+    with pytest.raises(InputError, match=message):
+        make_profile(name, like, data)
+    assert [folder.name for folder in (project / "profiles").iterdir()] == ["paper"]

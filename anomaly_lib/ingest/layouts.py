@@ -71,7 +71,7 @@ LAYOUTS = {
         licence="CC BY 4.0",
         how_to_get="download VisA from its authors' repository amazon-science/spot-diff",
         published={"images": 10821, "normal": 9621, "anomalous": 1200},
-        next_step="dvc repro profiles/visa/dvc.yaml",
+        next_step="python -m anomaly_lib profile visa --like paper --data data/visa, then: make repro PROFILE=visa",
     ),
     "btad": Layout(
         title="BTAD",
@@ -81,7 +81,7 @@ LAYOUTS = {
         licence="as its authors say; read it before you use the images",
         how_to_get="download BTAD (beanTech anomaly detection) from its authors' page",
         published={"images": 2830},
-        next_step="dvc repro profiles/btad/dvc.yaml",
+        next_step="python -m anomaly_lib profile btad --like paper --data data/btad, then: make repro PROFILE=btad",
     ),
     "dtd": Layout(
         title="DTD (textures)",
