@@ -21,12 +21,11 @@ import psutil
 import yaml
 
 from anomaly_lib.base import numerics
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import PROGRESS_FILE
 from anomaly_lib.params import load_params
 from anomaly_lib.pipeline.warm import ENVIRONMENT
-from anomaly_lib.registry import nearest
 
 VOLATILE = (
     # <object at 0x7f...>; not inside a word, as the base64 of an embedded picture has such pieces, too

@@ -6,8 +6,6 @@ starts as soon as the stages that it depends on are done. When one fails, what d
 rest goes on.
 """
 
-import argparse
-import json
 import os
 import sys
 import time
@@ -22,34 +20,21 @@ from anomaly_lib.params import load_params, project_root
 from anomaly_lib.pipeline.warm import warm_kernels
 from anomaly_tools.cluster.pool import Pool, open_pool
 from anomaly_tools.cluster.worker import log_file
+from anomaly_tools.dvc_cache import heal
 
 PREPARE = "prepare"
 WIDTH = 150
 CLEAR = "\r" + " " * WIDTH + "\r"
 
 
-def run(options: argparse.Namespace) -> int:
+def run(profile: str | None, jobs: int | None, workers: int | None, scheduler: str | None) -> int:
     """The command ``python -m anomaly_lib fanout``; its exit code."""
-    params_file = Path(pipeline_file(options.profile)).with_name("params.yaml")
+    params_file = Path(pipeline_file(profile)).with_name("params.yaml")
     if params_file.is_file():  # fanout runs any DVC pipeline, ours or not
         require_data(load_params(params_file))
-    if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
+    if sum(value is not None for value in (jobs, workers, scheduler)) > 1:
         raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
-    return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0
-
-
-def drop_torn_lock(file: Path) -> None:
-    """Remove DVC's list of files in use when a kill has left it half-written: DVC would refuse to start for ever.
-
-    A list that can be read stays, with the claims in it; DVC drops those of processes that are gone.
-    """
-    try:
-        json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except ValueError:
-        print(f"{file}: torn by a kill, removed", file=sys.stderr)
-        file.unlink()
+    return 1 if fanout(profile, jobs, workers, scheduler) else 0
 
 
 @dataclass
@@ -92,7 +77,7 @@ def fanout(
     """
     root = project_root()
     os.chdir(root)
-    drop_torn_lock(Path(".dvc/tmp/rwlock"))
+    heal(root)
     pipeline = pipeline_file(profile)
     graph = stale_stages(pipeline)
     board = Board(waiting=set(graph))

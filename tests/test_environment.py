@@ -47,7 +47,6 @@ PROGRAMS = {
     "mypy",
     "import-linter",
     "types-pyyaml",
-    "typer",
     "onnx",
     "onnxscript",
     "onnxruntime",

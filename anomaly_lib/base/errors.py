@@ -1,8 +1,10 @@
 """The one exception that means "the input is at fault, not the program", and what a command does with it."""
 
+import difflib
 import errno
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class InputError(Exception):
@@ -10,6 +12,13 @@ class InputError(Exception):
 
     Commands print it on stderr without a traceback and exit with code 2.
     """
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """``did you mean 'x'?`` with the nearest valid name, or else the list of valid names."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(names)}"
 
 
 _OTHER_DISK = "free some space, or name a folder on another disk"
@@ -37,10 +46,13 @@ def exit_code(command: Callable[[], int | None], stopped: str = "stopped") -> in
     """Run a command and return its exit code, 0 if it gives none.
 
     Bad input, and a disk that is full or refuses, are one line on stderr and code 2; Ctrl-C is the line ``stopped`` and
-    code 130.
+    code 130; a pipe that its reader closed is code 1.
     """
     try:
         return command() or 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 1
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

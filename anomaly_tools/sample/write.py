@@ -1,6 +1,5 @@
 """The sample set as files: which there are, their bytes, and the folder they go to."""
 
-import argparse
 import io
 import multiprocessing
 import shutil
@@ -28,11 +27,10 @@ JPEG_QUALITY = 92
 FOLDERS = ("sample", "textures")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(output: Path, seed: int | None, workers: int) -> int:
     """The command ``python -m anomaly_lib data sample``; its exit code."""
-    seed = DEFAULT_SEED if options.seed is None else options.seed
-    write_sample(options.output, seed=seed, workers=options.workers)
-    print(f"wrote {options.output / 'sample'} and {options.output / 'textures'}")
+    write_sample(output, seed=DEFAULT_SEED if seed is None else seed, workers=workers)
+    print(f"wrote {output / 'sample'} and {output / 'textures'}")
     return 0
 
 
