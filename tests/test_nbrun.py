@@ -176,7 +176,11 @@ def test_bad_input_is_one_line_and_exit_code_2(workplace, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "cell", ["raise OSError(28, 'No space left on device', 'a.npy')", "open('/dev/full', 'w').write('x')"]
+    "cell",
+    [
+        "raise OSError(28, 'No space left on device', 'a.npy')",
+        "import pathlib; pathlib.Path('/dev/full').write_text('x')",
+    ],
 )
 def test_a_full_disk_is_one_line_with_a_remedy(workplace, capsys, cell):
     assert main([workplace(cell), "out.ipynb"]) == 2
