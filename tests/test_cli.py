@@ -1,8 +1,12 @@
 """The commands: help, exit codes, and one line for bad input."""
 
+import errno
 import importlib
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,7 @@ from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import TOOLS, main
 from anomaly_tools import check, digest
+from tests import layouts
 
 
 @pytest.mark.parametrize(
@@ -142,6 +147,40 @@ def test_help_and_looking_at_data_wait_neither_for_torch_nor_for_the_tools(tiny_
     arguments = [str(tiny_data) if word == "DATA" else word for word in arguments]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOSPC, "(No space left on device); free some space, or name a folder on another disk"),
+        (errno.EROFS, "(Read-only file system); name a folder on a disk that can be written"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sample", "ingest"])
+def test_a_full_or_read_only_disk_is_one_line_and_leaves_nothing_half(
+    tmp_path, monkeypatch, capsys, command, code, remedy
+):
+    def refuse(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    layouts.mvtec(tmp_path / "source")
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    command = {"sample": ["sample"], "ingest": ["ingest", "mvtec", str(tmp_path / "source")]}[command]
+    assert main(["data", *command, "--output", str(tmp_path / "set")]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"error: {tmp_path}/")
+    assert line.endswith(remedy)
+    assert not list((tmp_path / "set").rglob("*"))  # an ingest goes on from its hidden folder beside it
+
+
+def test_a_reader_that_has_enough_is_no_failure(tiny_data):
+    command = [sys.executable, "-m", "anomaly_lib", "data", "describe", str(tiny_data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        shown = process.stderr.read().decode()
+    assert "Traceback" not in shown
+    assert "BrokenPipe" not in shown
 
 
 def test_a_command_of_a_package_that_is_not_installed_is_refused_in_one_line(monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 
@@ -42,6 +43,12 @@ def refused(error: OSError, file: object = None, what: str = "cannot be read or 
     return InputError(f"{name}: {what} ({reason}); {REMEDIES.get(error.errno or 0, 'name another file or folder')}")
 
 
+def refused_elsewhere(text: str) -> InputError | None:
+    """As ``refused``, of the text of an OSError that another process raised; None if it is no text of one."""
+    found = re.fullmatch(r"\[Errno (\d+)\] (.*?)(?:: '(.*)')?", text, re.DOTALL)
+    return refused(OSError(int(found[1]), found[2]), found[3]) if found else None
+
+
 def exit_code(command: Callable[[], int | None], stopped: str = "stopped") -> int:
     """Run a command and return its exit code, 0 if it gives none.
 
@@ -54,7 +61,7 @@ def exit_code(command: Callable[[], int | None], stopped: str = "stopped") -> in
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 1
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         return 2
     except OSError as error:
         if error.errno not in REMEDIES:

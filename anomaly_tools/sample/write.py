@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 
 from .rendering import CATEGORIES, DEFAULT_SEED, GOOD, render
@@ -133,6 +134,5 @@ def _write_files(folder: Path, seed: int, workers: int, progress: bool) -> None:
     batches = _encode_all(items, seed, workers)
     for files in progress_bar(batches, description="sample set", total=len(items), unit="image", show=progress):
         for name, content in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            with replacing(folder / name) as path:
+                path.write_bytes(content)
