@@ -24,6 +24,7 @@ TOOLS = {
 }
 """Command -> the module whose ``run`` it calls. The library does not import tools: they are found by name."""
 PROGRAM = "python -m anomaly_lib"
+Only = Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")]
 Profile = Annotated[str | None, Option(help="a folder under profiles/; default: the root profile")]
 
 app = typer.Typer(**data_commands.PLAIN)
@@ -79,9 +80,25 @@ def fanout(
     jobs: Annotated[int | None, Option(min=1, help="stages at a time; default: the number of cores")] = None,
     workers: Annotated[int | None, Option(min=1, help="worker processes instead, one per GPU")] = None,
     scheduler: Annotated[str | None, Option(help="address of a Dask scheduler; see docs/cluster.md")] = None,
+    methods: Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")] = None,
+    categories: Annotated[
+        str | None, Option(help="only these, with commas between them; leaves the report out")
+    ] = None,
 ) -> int:
     """Run the stages of a profile side by side."""
-    return _tool("fanout").run(profile, jobs, workers, scheduler)
+    return _tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
+
+
+@app.command()
+def profile(
+    name: Annotated[str, Argument(help="of the new profile, a folder under profiles/")],
+    data: Annotated[str, Option(help="folder of categories, from the project's root")],
+    like: Annotated[str | None, Option(help="profile with the settings; default: the root profile")] = None,
+    categories: Annotated[str | None, Option(help="with commas between them; default: those in the folder")] = None,
+    textures: Annotated[str | None, Option(help="folder of textures; default: as the other profile")] = None,
+) -> int:
+    """Make a profile for other data with the settings of one that is there."""
+    return _tool("profile").run(name, like, data, categories.split(",") if categories else None, textures)
 
 
 @app.command("profile")

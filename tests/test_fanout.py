@@ -12,12 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.params import load_params
+from anomaly_lib.pipeline.runs import Run
 from anomaly_tools import check
 from anomaly_tools.cluster.handover import cache_folder
 from anomaly_tools.dvc_cache import CHECKED, LOCKS, damaged_objects, heal
-from anomaly_tools.fanout import Board, fanout, pipeline_file, stale_stages
+from anomaly_tools.fanout import Board, _matrix_keys, chosen_runs, fanout, pipeline_file, results_of, stale_stages
 from tests.helpers import STAGES, write_stages
 
 
@@ -26,6 +29,28 @@ def test_stages_come_after_what_they_need(repository):
     first, *_, last = graph
     assert (first, last) == ("first", "last")
     assert sorted(graph["last"]) == ["left", "right"]
+
+
+def test_only_the_stages_of_chosen_runs_are_run(root):
+    params = load_params()
+    (run,) = chosen_runs(params, "dfr", " nut ")
+    assert run == Run("dfr", "nut", 0)
+    assert len(chosen_runs(params, "dfr,dmad", None)) == 2 * len(params.categories)
+    with pytest.raises(InputError, match=r"--methods: the profile has no 'drf': did you mean 'dfr'\?"):
+        chosen_runs(params, "drf", None)
+    with Repo(str(root)) as repo:
+        names = {stage.addressing for stage in repo.stage.collect("dvc.yaml")}
+    kept = {name for name in names if name.rpartition("@")[2] in _matrix_keys([run])}
+    per_run = {f"{stage}@dfr-nut-0" for stage in ("train", "calibrate", "evaluate", "gif")}
+    assert kept == per_run | {"explore@nut", "synthesize@nut"}
+
+
+def test_the_table_of_chosen_runs_shows_a_number_or_a_dash(tmp_path):
+    metrics = tmp_path / "evaluate/dfr-nut-0/metrics.json"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text('{"image_auroc": 0.97251, "pixel_auroc": null}')
+    line = results_of([Run("dfr", "nut", 0)], tmp_path).splitlines()[-1]
+    assert line.split() == ["dfr-nut-0", "0.973", "–", "–", str(tmp_path / "gif/dfr-nut-0/demo.gif")]
 
 
 def test_all_is_run_then_nothing_then_only_what_depends_on_a_change(repository, capsys):
