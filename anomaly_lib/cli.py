@@ -101,6 +101,20 @@ def profile(
     return _tool("profile").run(name, like, data, categories.split(",") if categories else None, textures)
 
 
+@app.command("profile")
+def new_profile(
+    name: Annotated[str, Argument(help="of the new folder under profiles/")],
+    data: Annotated[str, Option(help="folder of its data, such as data/visa")],
+    like: Annotated[str | None, Option(help="profile with the settings; default: the root profile")] = None,
+    category: Annotated[
+        list[str] | None, Option(help="only this one; may be repeated; default: all in the data")
+    ] = None,
+    textures: Annotated[str | None, Option(help="folder of textures; default: those of the settings")] = None,
+) -> int:
+    """Make a profile for other data from one that is there."""
+    return _tool("profile").run(name, like, data, category, textures)
+
+
 @app.command()
 def times(
     profile: Profile = None,

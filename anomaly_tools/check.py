@@ -1,4 +1,4 @@
-"""Is this environment complete? One line a check, each failure with its remedy."""
+"""Is this environment complete? One line per check, each failure with its remedy."""
 
 import platform
 import sys

@@ -24,6 +24,7 @@ from tests import layouts
         ["check"],
         ["fanout"],
         ["compare"],
+        ["profile"],
         ["detect"],
         ["import-official"],
         ["export-official"],

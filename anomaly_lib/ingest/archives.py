@@ -32,14 +32,8 @@ _SHOWN_CHARACTERS = 80
 
 _HEADER_BYTES = 1024  # per member: header and padding in a tar, entry of a zip's table of contents
 _LONGEST_HEADER = 1 << 18  # between two contents of a tar: long names and attributes take a few thousand bytes
+_NO_FILE = "is neither a file nor a folder"
 _LINK = ("is a link", "pack files instead of links")
-_TAR_REFUSED = {
-    tarfile.SYMTYPE: _LINK,
-    tarfile.LNKTYPE: _LINK,
-    tarfile.CHRTYPE: ("is a device",),
-    tarfile.BLKTYPE: ("is a device",),
-    tarfile.FIFOTYPE: ("is a named pipe",),
-}
 _COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 _ZIP_ENTRY, _ZIP_LOCAL_HEADER_BYTES = b"PK\1\2", 30
@@ -51,16 +45,16 @@ _OTHERS = {b"Rar!": "RAR", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"\x28\xb5\x2f\xfd": 
 
 @dataclass(frozen=True)
 class Limits:
-    """Most that an archive may hold. MVTec AD has 4.9 GB in 7,000 files: the defaults are far above it."""
+    """Most that an archive may hold. MVTec AD has 4.9 GB in 7,000 files: the defaults are far above it.
+
+    ``members`` counts files and folders, with those that are only named in a file's path; ``ratio`` is unpacked bytes
+    per byte of the archive (photos have 1 to 5), not checked up to 1 MiB unpacked.
+    """
 
     total_bytes: int = 200 * 10**9
-    """Of all files together."""
     member_bytes: int = 4 * 10**9
-    """Of one file."""
     members: int = 100_000
-    """Files and folders, with those folders that are only named in a file's path."""
     ratio: float = 200
-    """Unpacked bytes per byte of the archive; photos have 1 to 5. Not checked up to 1 MiB unpacked."""
     path_length: int = PATH_LENGTH
     depth: int = DEPTH
 
@@ -134,12 +128,12 @@ class Archive:
             raise self.refusal(name, "is in it twice")
 
     def admit_count(self, count: int) -> None:
-        """Raise InputError if an archive may not have so many members."""
+        """Raise InputError if an archive may not have ``count`` members."""
         if count > self.limits.members:
             raise self.problem(f"holds more than {self.limits.members:,} files and folders", _BY_HAND)
 
     def admit_bytes(self, count: int, headers: int = 0) -> None:
-        """Raise InputError if an archive of this size may not unpack to so many bytes, not counting headers."""
+        """Raise InputError if an archive of this size may not unpack to ``count`` bytes plus those of headers."""
         if count > max(_HARMLESS_BYTES, self.limits.ratio * self.path.stat().st_size) + headers:
             raise self.problem(f"unpacks to more than {self.limits.ratio:g} times its size, as a bomb does")
 
@@ -204,8 +198,11 @@ def _read_tar(file: IO[bytes], archive: Archive) -> Contents:
         stream.may_reach(tar.offset)
         if info.issparse():
             raise archive.refusal(info.name, "is a sparse file", "pack it again without --sparse")
+        if info.issym() or info.islnk():
+            raise archive.refusal(info.name, *_LINK)
         if not (info.isdir() or info.isreg()):
-            raise archive.refusal(info.name, *_TAR_REFUSED.get(info.type, ("is neither a file nor a folder",)))
+            device = "is a named pipe" if info.isfifo() else "is a device"
+            raise archive.refusal(info.name, device if info.isdev() else _NO_FILE)
         member = archive.admit(info.name, info.size, info.isdir())
         tar.members.clear()  # type: ignore[attr-defined]  # it would remember them all
         yield member, () if member.is_folder else _content(tar.extractfile(info), member, archive)
@@ -295,5 +292,5 @@ def _admitted(info: zipfile.ZipInfo, archive: Archive) -> Member:
         raise archive.refusal(name, *_LINK)
     is_folder = name.endswith("/")
     if kind not in (0, stat.S_IFDIR if is_folder else stat.S_IFREG):
-        raise archive.refusal(name, "is neither a file nor a folder")
+        raise archive.refusal(name, _NO_FILE)
     return archive.admit(name, info.file_size, is_folder)

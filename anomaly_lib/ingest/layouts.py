@@ -28,7 +28,7 @@ class Layout:
     how_to_get: str
     """Where people find it: the name of its page, since links move."""
     published: Mapping[str, int] = field(default_factory=dict)
-    """Totals of ``counts.TOTALS``; empty where no source is known."""
+    """Totals as ``plan.differences`` knows them; empty where no source is known."""
     default_source: Callable[[], Path] | None = None
     """Where the data is when no source is named."""
     depth: int = CATEGORY_DEPTH

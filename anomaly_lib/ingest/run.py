@@ -56,9 +56,9 @@ class Outcome:
 
 
 def ingest(request: Request, output: Path | None = None, progress: bool = True) -> Outcome:
-    """Bring what was asked for into ``output`` (by default the layout's), whole or not at all.
+    """Write what was asked for into ``output`` (by default the layout's), atomically.
 
-    Photos of one's own become the category ``output``/name. Raises InputError for a source that is not of the layout,
+    The user's own photos become the category ``output``/name. Raises InputError for a source that is not of the layout,
     a target that is taken, too little room, and files that cannot be read. Interrupted, it leaves a hidden folder
     beside the target, from which the same call goes on.
     """
@@ -128,7 +128,7 @@ def _plan(request: Request, layout: Layout, sources: tuple[Path, ...], own: Path
 
 
 def _left_out(folders: list[Path], plan: Plan) -> LeftOut:
-    """Files of images that a public layout does not take, as somebody may have added some."""
+    """Files of images that a public layout does not take, such as later additions."""
     taken = {source for item in plan.items for source in item.sources}
     others = [
         os.path.relpath(path, folder.parent)

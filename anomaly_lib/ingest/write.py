@@ -1,7 +1,7 @@
 """Carry out a plan atomically: an interruption costs nothing, and a target is complete or absent.
 
 Files go into ``.ingest-NAME`` beside the target, each under a temporary name first; the folder is renamed at the end.
-What lies there under its final name is complete, so that the same command goes on where it stopped.
+A file under its final name is complete, so that the same command goes on where it stopped.
 """
 
 import errno
@@ -140,17 +140,16 @@ def _write(item: Item, folder: Path, own: Path) -> None:
             _write_union(item.sources, temporary)
         elif item.recoded:
             Image.fromarray(read_rgb(source)).save(temporary, "PNG")
-        elif not (source.is_relative_to(own) and _linked(source, temporary)):
-            shutil.copyfile(source, temporary)
+        else:
+            temporary.unlink(missing_ok=True)  # left by an interrupted run
+            (_link if source.is_relative_to(own) else shutil.copyfile)(source, temporary)
 
 
-def _linked(source: Path, target: Path) -> bool:
-    target.unlink(missing_ok=True)  # left by an interrupted run
+def _link(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
-    except OSError:
-        return False
-    return True
+        target.hardlink_to(source)
+    except OSError:  # the disk cannot
+        shutil.copyfile(source, target)
 
 
 def _write_union(masks: tuple[Path, ...], target: Path) -> None:
