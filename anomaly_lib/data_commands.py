@@ -134,7 +134,8 @@ def tile(
     its other tiles are left out. tiles.json says where each tile lies. Look at whole photos with 'detect --tile' and
     the same size.
     """
-    from anomaly_lib.tiling import Tiling, tile_category
+    from anomaly_lib.tiling.folder import tile_category
+    from anomaly_lib.tiling.grid import Tiling
 
     tiling = Tiling(size, overlap)
     counts = tile_category(source, target, tiling, train_only=train_only, max_gigabytes=max_gigabytes)

@@ -23,7 +23,7 @@ def results_block(root: Path) -> str:
     rows = _rows(root, PROFILE)
     parts = [
         f"Sample data, profile `{PROFILE}`, {len({row['seed'] for row in rows})} random seeds: mean ± standard "
-        "deviation (worst seed), last checkpoint. No threshold, checkpoint or seed was chosen on test labels; the default "
+        "deviation (worst seed), last checkpoint. No threshold, checkpoint or seed was chosen on test labels; default "
         "settings of the methods were, by people who had these test images in view. All tables, intervals, results by "
         f"type and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",
     ]

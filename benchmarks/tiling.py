@@ -28,7 +28,8 @@ from anomaly_lib.figures.style import save_figure
 from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.params import Thresholds
-from anomaly_lib.tiling import Tiling, tile_category
+from anomaly_lib.tiling import Tiling
+from anomaly_lib.tiling.folder import tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
 from harness import run
 
