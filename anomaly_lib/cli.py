@@ -1,194 +1,168 @@
-"""The few commands. Exit code 0: fine. 1: checked, and something is wrong. 2: bad input, one line on stderr."""
+"""The commands. Exit code 0: fine. 1: checked, and something is wrong. 2: bad input, one line on stderr."""
 
-import argparse
-import importlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
 
+import typer
+from typer import Argument, Option
+from typer.exceptions import TyperException
+
+from anomaly_lib import data_commands
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError, exit_code
-from anomaly_lib.data_commands import add_data_commands, positive
 
-TOOLS = {
-    "check": "anomaly_tools.check",
-    "compare": "anomaly_tools.compare",
-    "fanout": "anomaly_tools.fanout",
-    "times": "anomaly_tools.times",
-    "data sample": "anomaly_tools.sample.write",
-}
-"""Command -> the module whose ``run(options)`` it calls. The library does not import tools: they are found by name."""
+PROGRAM = "python -m anomaly_lib"
+Only = Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")]
+Profile = Annotated[str | None, Option(help="a folder under profiles/; default: the root profile")]
+
+app = typer.Typer(**data_commands.PLAIN)
+app.add_typer(data_commands.app, name="data", help="Sample data, public data, your own photos.")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    return exit_code(lambda: options.run(options))
+    return exit_code(lambda: _run(sys.argv[1:] if arguments is None else arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m anomaly_lib", description="Surface anomaly detection suite.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    check = commands.add_parser("check", help="is this environment complete? [OK]/[FAIL] lines with remedies")
-    check.set_defaults(run=_tool("check"))
-    fanout = commands.add_parser("fanout", help="run a profile's pipeline, independent stages side by side")
-    fanout.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
-    fanout.add_argument("--jobs", type=positive, metavar="N", help="stages at a time; default: the number of cores")
-    fanout.add_argument("--workers", type=positive, metavar="N", help="worker processes instead, one a GPU")
-    fanout.add_argument("--scheduler", metavar="ADDRESS", help="workers of a Dask scheduler; see docs/cluster.md")
-    fanout.set_defaults(run=_tool("fanout"))
-    times = commands.add_parser("times", help="training times, latency and sizes of a profile's models, as a table")
-    times.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
-    times.add_argument("--repeats", type=positive, default=50, metavar="N", help="photos to time; default: 50")
-    times.set_defaults(run=_tool("times"))
-    _add_compare(commands)
-    _add_detect(commands)
-    _add_official(commands)
-    _add_export(commands)
-    data = commands.add_parser("data", help="sample data, and a look at any data folder")
-    _add_data(data.add_subparsers(required=True, metavar="ACTION"))
-    return parser
+def _run(arguments: list[str]) -> int | None:
+    # not by ``app()``, which takes Ctrl-C and a closed pipe for itself
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context(PROGRAM, list(arguments)) as context:
+            return command.invoke(context)
+    except typer.Exit as done:  # --help
+        return done.exit_code
+    except TyperException as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        message = " ".join(error.format_message().split()).rstrip(".")
+        raise InputError(f"{message}; see '{where} --help'") from None
 
 
-def _add_compare(commands) -> None:
-    compare = commands.add_parser(
-        "compare",
-        help="a profile's results against those that git holds: files, numbers, and why they differ",
-        description="Compares the results in this work tree with the committed ones: each number is equal, equal "
-        "after rounding, within the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or "
-        "git holds no results of the profile. 1: something differs or is missing. 2: cannot be compared.",
-    )
-    compare.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
-    compare.add_argument(
-        "--with",
-        dest="folder",
-        type=Path,
-        metavar="FOLDER",
-        help="compare the results in FOLDER, another clone or its reports folder, with those here instead",
-    )
-    compare.add_argument("--json", action="store_true", help="print all of it as JSON")
-    compare.set_defaults(run=_tool("compare"))
-
-
-def _add_detect(commands) -> None:
-    detect = commands.add_parser(
-        "detect",
-        help="look at photos with a trained model: pictures, JSON, CSV",
-        description="Scores an image, or all images of a folder and its sub-folders. Exit code 0: all done. "
-        "1: some could not be read and were skipped. 2: nothing could be done.",
-    )
-    detect.add_argument("images", type=Path, metavar="IMAGE_OR_FOLDER")
-    detect.add_argument("--output", type=Path, required=True, metavar="DIR", help="for pictures and tables")
-    model = detect.add_argument_group("model", "either --method and --category, or --model, or --bundle")
-    model.add_argument("--method", metavar="M", help="method of a model that the pipeline trained")
-    model.add_argument("--category", metavar="C", help="its category")
-    model.add_argument("--seed", type=int, metavar="N", help="its random seed; default: the profile's first")
-    model.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
-    model.add_argument("--bundle", type=Path, metavar="DIR", help="folder of an exported model; needs no torch")
-    model.add_argument("--model", type=Path, metavar="DIR", help="folder of a trained or imported model")
-    detect.add_argument("--region", type=Path, metavar="FILE", help="region of interest; see docs/techniques.md")
-    detect.add_argument(
-        "--tile",
-        type=positive,
-        metavar="N",
-        help="look at a photo larger than N pixels in tiles of that side, each resized to the model's input. The model "
-        "should come from such tiles ('data tile'): one trained on whole photos knows parts at another scale, and its "
-        "thresholds do not hold",
-    )
-    detect.add_argument("--overlap", type=float, metavar="F", help="share of a tile, with --tile; default: 0.25")
-    detect.add_argument("--maps", action="store_true", help="also NAME.npy: float32 map at the photo's resolution")
-    detect.add_argument("--no-pictures", action="store_true", help="tables only, which is faster")
-    detect.add_argument("--json", action="store_true", help="print results.json")
-    detect.set_defaults(run=_detect)
-
-
-def _add_official(commands) -> None:
-    read = commands.add_parser("import-official", help="a checkpoint of a paper's authors as a model that detect uses")
-    read.add_argument("method", metavar="METHOD", help="draem, dfr or dmad")
-    read.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the authors' file, or both of DRAEM's")
-    read.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the model")
-    read.add_argument("--category", metavar="C", help="what it was trained on")
-    read.add_argument("--data", type=Path, metavar="DIR", help="find thresholds on this data's category C")
-    read.add_argument("--weights", type=Path, metavar="FILE", help="the backbone's ImageNet weights; default: timm's")
-    read.add_argument("--image-size", type=positive, metavar="N", help="side it was trained at; default: the authors'")
-    read.set_defaults(run=_import_official)
-    write = commands.add_parser("export-official", help="a trained model as files for the authors' own code")
-    write.add_argument("model", type=Path, metavar="MODEL_DIR", help="folder of a trained model")
-    write.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the files")
-    write.set_defaults(run=_export_official)
-
-
-def _add_export(commands) -> None:
-    export = commands.add_parser("export", help="a trained model as a bundle that runs without torch: ONNX and record")
-    export.add_argument("method", metavar="METHOD", help="method of a model that the pipeline trained")
-    export.add_argument("--category", required=True, metavar="C", help="its category")
-    export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the bundle")
-    export.add_argument("--seed", type=int, metavar="N", help="its random seed; default: the profile's first")
-    export.add_argument("--profile", metavar="NAME", help="a folder under profiles/; default: the root profile")
-    export.set_defaults(run=_export)
-    verify = commands.add_parser("verify", help="does a bundle still say what the trained model said? Exit code 1: no")
-    verify.add_argument("bundle", type=Path, metavar="DIR", help="folder that 'export' wrote")
-    verify.set_defaults(run=_verify)
-
-
-def _add_data(commands) -> None:
-    sample = commands.add_parser("sample", help="write the procedural sample data set")
-    sample.add_argument("--output", type=Path, default=Path("data"), metavar="DIR", help="default: data")
-    sample.add_argument("--seed", type=int, help="another seed gives another data set")
-    sample.add_argument("--workers", type=positive, default=1, metavar="N", help="processes; the bytes do not change")
-    sample.set_defaults(run=_tool("data sample"))
-    add_data_commands(commands)
+@app.callback()
+def _suite() -> None:
+    """Surface anomaly detection suite."""
 
 
 # Each command imports what it needs: `data describe` must not wait for torch.
 
 
-def _tool(command: str) -> Callable[[argparse.Namespace], int]:
-    def run(options: argparse.Namespace) -> int:
-        if command == "times":  # it runs models: numerics are chosen before torch loads
-            from anomaly_lib.params import load_profile
-
-            numerics.choose(load_profile(options.profile).numerics)
-        package = TOOLS[command].partition(".")[0]
-        try:
-            tool = importlib.import_module(TOOLS[command])
-        except ModuleNotFoundError as error:
-            if error.name != package:
-                raise
-            raise InputError(f"'{command}' is part of {package}, which is not installed; run 'make env'") from None
-        return tool.run(options)
-
-    return run
+@app.command()
+def check() -> int:
+    """Is this environment complete? [OK] and [FAIL] lines."""
+    return data_commands.tool("check").run()
 
 
-def _detect(options: argparse.Namespace) -> int:
-    model = _bundle(options) if options.bundle else _trained_model(options)
-    from anomaly_lib.detect.run import detect
+@app.command()
+def fanout(
+    profile: Profile = None,
+    jobs: Annotated[int | None, Option(min=1, help="stages at a time; default: the number of cores")] = None,
+    workers: Annotated[int | None, Option(min=1, help="worker processes instead, one per GPU")] = None,
+    scheduler: Annotated[str | None, Option(help="address of a Dask scheduler; see docs/cluster.md")] = None,
+    methods: Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")] = None,
+    categories: Annotated[
+        str | None, Option(help="only these, with commas between them; leaves the report out")
+    ] = None,
+) -> int:
+    """Run the stages of a profile side by side."""
+    return data_commands.tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
+
+
+@app.command("profile")
+def new_profile(
+    name: Annotated[str, Argument(help="of the new folder under profiles/")],
+    data: Annotated[str, Option(help="folder of its data, such as data/visa")],
+    like: Annotated[str | None, Option(help="profile with the settings; default: the root profile")] = None,
+    category: Annotated[
+        list[str] | None, Option(help="only this one; may be repeated; default: all in the data")
+    ] = None,
+    textures: Annotated[str | None, Option(help="folder of textures; default: those of the settings")] = None,
+) -> int:
+    """Make a profile for other data from one that is there."""
+    return data_commands.tool("profile").run(name, like, data, category, textures)
+
+
+@app.command()
+def times(
+    profile: Profile = None,
+    repeats: Annotated[int, Option(min=1, help="photos to time")] = 50,
+) -> int:
+    """Training times, latency and sizes of models."""
+    from anomaly_lib.params import load_profile
+
+    params = load_profile(profile)
+    numerics.choose(params.numerics)  # before the tool loads torch
+    return data_commands.tool("times").run(params, repeats)
+
+
+@app.command()
+def compare(
+    profile: Profile = None,
+    folder: Annotated[Path | None, Option("--with", help="against another clone, or its reports folder")] = None,
+    json: Annotated[bool, Option("--json", help="print all of it as JSON")] = False,
+) -> int:
+    """Compare results with those that git holds.
+
+    Compares the results in this work tree with the committed ones: each number is equal, equal after rounding, within
+    the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or git holds no results of the
+    profile. 1: something differs or is missing. 2: cannot be compared.
+    """
+    return data_commands.tool("compare").run(profile, folder, json)
+
+
+@app.command()
+def detect(
+    images: Annotated[Path, Argument(metavar="IMAGE_OR_FOLDER")],
+    output: Annotated[Path, Option(help="for pictures and tables")],
+    method: Annotated[str | None, Option(help="method of a model that the pipeline trained")] = None,
+    category: Annotated[str | None, Option(help="its category")] = None,
+    seed: Annotated[int | None, Option(help="its random seed; default: the profile's first")] = None,
+    profile: Profile = None,
+    model: Annotated[Path | None, Option(help="folder of a trained or imported model")] = None,
+    bundle: Annotated[Path | None, Option(help="folder of an exported model; needs no torch")] = None,
+    region: Annotated[Path | None, Option(help="region of interest; see docs/techniques.md")] = None,
+    tile: Annotated[int | None, Option(min=1, help="cut larger photos into tiles of that side, in pixels")] = None,
+    overlap: Annotated[float | None, Option(help="share of a tile, with --tile; default: 0.25")] = None,
+    maps: Annotated[bool, Option("--maps", help="also NAME.npy: float32 map at the photo's resolution")] = False,
+    no_pictures: Annotated[bool, Option("--no-pictures", help="tables only, which is faster")] = False,
+    json: Annotated[bool, Option("--json", help="print results.json")] = False,
+) -> int:
+    """Score photos with a trained model: pictures, JSON, CSV.
+
+    Scores an image, or all images of a folder and its sub-folders, with a model that is named by --method and
+    --category, by --model, or by --bundle. Exit code 0: all done. 1: some could not be read and were skipped. 2:
+    nothing could be done.
+
+    With --tile, each tile is resized to the model's input. The model should come from such tiles ('data tile'): one
+    trained on whole photos knows parts at another scale, and its thresholds do not hold.
+    """
+    named = {"method": method, "category": category, "seed": seed, "profile": profile}
+    chosen = _bundle(bundle, model=model, region=region, **named) if bundle else _trained_model(model, **named)
+    from anomaly_lib.detect.run import detect as look
     from anomaly_lib.figures.style import use_style
 
-    how = {"region": options.region, "tiling": _tiling(options)}
-    pictures = not options.no_pictures
+    pictures = not no_pictures
     if pictures:
         use_style()
-    results = detect(model, options.images, options.output, pictures=pictures, maps=options.maps, **how)
+    looks = {"region": region, "tiling": _tiling(tile, overlap), "pictures": pictures, "maps": maps}
+    results = look(chosen, images, output, **looks)
     for problem in results.skipped:
         print(f"skipped: {problem}", file=sys.stderr)
-    print(results.to_json() if options.json else results.summary(options.output))
+    print(results.to_json() if json else results.summary(output))
     return 1 if results.skipped else 0
 
 
-def _bundle(options: argparse.Namespace):
+def _bundle(bundle: Path, **others: Any) -> Any:
     """The bundle that --bundle names; without torch."""
-    others = ("model", "method", "category", "seed", "profile", "region")
-    if given := [name for name in others if getattr(options, name) is not None]:
+    if given := [name for name, value in others.items() if value is not None]:
         raise InputError(f"--bundle names the model alone, with its region of interest: leave out --{given[0]}")
     from anomaly_lib.export.bundle import load_bundle
 
-    return load_bundle(options.bundle)
+    return load_bundle(bundle)
 
 
-def _trained_model(options: argparse.Namespace):
-    folder, threads = _model_folder(options)  # chooses numerics, before the next imports load torch
+def _trained_model(model: Path | None, **pipeline: Any) -> Any:
+    folder, threads = _model_folder(model, **pipeline)  # chooses numerics, before the next imports load torch
     from anomaly_lib.base.reproducibility import make_deterministic
     from anomaly_lib.methods.checkpoints import load_model
 
@@ -196,81 +170,101 @@ def _trained_model(options: argparse.Namespace):
     return load_model(folder)
 
 
-def _model_folder(options: argparse.Namespace) -> tuple[Path, int]:
+def _model_folder(model: Path | None, **pipeline: Any) -> tuple[Path, int]:
     """Where the wanted model lies, and with how many CPU threads it is to run: other numbers change last bits."""
-
-    pipeline = (options.method, options.category, options.seed, options.profile)
-    if options.model:
-        if any(value is not None for value in pipeline):
+    if model:
+        if any(value is not None for value in pipeline.values()):
             raise InputError("--model names the model alone: leave out --method, --category, --seed and --profile")
-        return options.model, 1
-    if not (options.method and options.category):
+        return model, 1
+    method, category = pipeline["method"], pipeline["category"]
+    if not (method and category):
         raise InputError("which model? give --method and --category, or --model with a model's folder")
     from anomaly_lib.params import load_profile
 
-    params = load_profile(options.profile)
+    params = load_profile(pipeline["profile"])
     numerics.choose(params.numerics)
     from anomaly_lib.pipeline.runs import find_model
 
-    return find_model(params, options.method, options.category, options.seed), params.threads
+    return find_model(params, method, category, pipeline["seed"]), params.threads
 
 
-def _tiling(options: argparse.Namespace):
+def _tiling(tile: int | None, overlap: float | None):
     """The tiles that --tile and --overlap ask for, or None."""
-    if options.tile:
+    if tile:
         from anomaly_lib.tiling.grid import Tiling
 
-        return Tiling(options.tile, 0.25 if options.overlap is None else options.overlap)
-    if options.overlap is not None:
+        return Tiling(tile, 0.25 if overlap is None else overlap)
+    if overlap is not None:
         raise InputError("--overlap is of tiles: give their side with --tile, too")
     return None
 
 
-def _import_official(options: argparse.Namespace) -> int:
+@app.command()
+def import_official(
+    method: Annotated[str, Argument(help="draem, dfr or dmad")],
+    files: Annotated[list[Path], Argument(help="the authors' file, or both of DRAEM's")],
+    output: Annotated[Path, Option(help="folder for the model")],
+    category: Annotated[str | None, Option(help="what it was trained on")] = None,
+    data: Annotated[Path | None, Option(help="find thresholds on this data's category C")] = None,
+    weights: Annotated[Path | None, Option(help="the backbone's ImageNet weights; default: timm's")] = None,
+    image_size: Annotated[int | None, Option(min=1, help="side it was trained at; default: the authors'")] = None,
+) -> None:
+    """Convert a checkpoint of a paper's authors."""
     from anomaly_lib.base.reproducibility import make_deterministic
-    from anomaly_lib.methods.official import import_official
+    from anomaly_lib.methods import official
 
     make_deterministic(threads=1)
-    files = (options.files, options.output, options.category, options.data, options.weights, options.image_size)
-    model = import_official(options.method, *files)
+    model = official.import_official(method, files, output, category, data, weights, image_size)
     threshold = model.thresholds["image"]
     found = "no thresholds" if threshold is None else f"image threshold {threshold:.4g}, {model.thresholds['source']}"
-    print(f"wrote {options.output}: {model.method.title}, {model.category}, {found}")
-    return 0
+    print(f"wrote {output}: {model.method.title}, {model.category}, {found}")
 
 
-def _export(options: argparse.Namespace) -> int:
+@app.command()
+def export_official(
+    model: Annotated[Path, Argument(metavar="MODEL_DIR", help="folder of a trained model")],
+    output: Annotated[Path, Option(help="folder for the files")],
+) -> None:
+    """Convert a model for the authors' own code."""
+    from anomaly_lib.methods import official
+
+    for file in official.export_official(model, output):
+        print(f"wrote {file}")
+
+
+@app.command()
+def export(
+    method: Annotated[str, Argument(help="of a model that the pipeline trained")],
+    category: Annotated[str, Option(help="its category")],
+    output: Annotated[Path, Option(help="folder for the bundle")],
+    seed: Annotated[int | None, Option(help="its random seed; default: the profile's first")] = None,
+    profile: Profile = None,
+) -> None:
+    """Write a trained model as a bundle that runs without torch: ONNX and a record."""
     from anomaly_lib.params import load_profile, project_root
 
-    params = load_profile(options.profile)
+    params = load_profile(profile)
     numerics.choose(params.numerics)
     from anomaly_lib.base.reproducibility import make_deterministic
-    from anomaly_lib.export.write import export
+    from anomaly_lib.export import write
     from anomaly_lib.methods.checkpoints import load_model
     from anomaly_lib.pipeline.runs import find_model
 
     make_deterministic(params.threads)
-    model = load_model(find_model(params, options.method, options.category, options.seed))
-    data = project_root() / params.data / options.category
-    folder = export(model, data, options.output, params.evaluation.region_of_interest)
+    model = load_model(find_model(params, method, category, seed))
+    data = project_root() / params.data / category
+    folder = write.export(model, data, output, params.evaluation.region_of_interest)
     print(f"wrote {folder}: {model.method.title}, {model.category}; 'python -m anomaly_lib verify {folder}' checks it")
-    return 0
 
 
-def _verify(options: argparse.Namespace) -> int:
-    from anomaly_lib.export.verify import verify
+@app.command()
+def verify(bundle: Annotated[Path, Argument(help="folder that 'export' wrote")]) -> int:
+    """Does a bundle still say what the trained model said? Exit code 1: no."""
+    from anomaly_lib.export import verify
 
-    problems = verify(options.bundle)
+    problems = verify.verify(bundle)
     for problem in problems:
-        print(f"{options.bundle}: {problem}", file=sys.stderr)
+        print(f"{bundle}: {problem}", file=sys.stderr)
     if not problems:
-        print(f"{options.bundle}: its model says what the trained model said")
+        print(f"{bundle}: its model says what the trained model said")
     return 1 if problems else 0
-
-
-def _export_official(options: argparse.Namespace) -> int:
-    from anomaly_lib.methods.official import export_official
-
-    for file in export_official(options.model, options.output):
-        print(f"wrote {file}")
-    return 0

@@ -1,130 +1,175 @@
-"""The commands of ``python -m anomaly_lib data``: describe, validate, ingest, ready, align, move, tile."""
+"""The commands of ``python -m anomaly_lib data``, and where the tools are that commands use."""
 
-import argparse
+import importlib
 import sys
 from pathlib import Path
+from typing import Annotated, Any
 
+import typer
+from typer import Argument, Option
 
-def add_data_commands(commands) -> None:
-    """Add them to the subparsers of ``data``."""
-    for name, run, purpose in (
-        ("describe", _data_describe, "counts, sizes and defect areas of a data folder"),
-        ("validate", _data_validate, "everything that is wrong with a data folder, a line each"),
-    ):
-        command = commands.add_parser(name, help=purpose)
-        command.add_argument("data", type=Path, metavar="DIR", help="folder of categories in MVTec shape")
-        command.add_argument("--category", action="append", metavar="C", help="only this one; may be repeated")
-        command.set_defaults(run=run)
-    _add_ingest(commands)
-    ready = commands.add_parser("ready", help="is a profile's data there? if not, what to get; the pipeline asks first")
-    ready.add_argument("params_file", metavar="PARAMS_FILE", help="such as profiles/paper/params.yaml")
-    ready.set_defaults(run=_data_ready)
-    _add_copies(commands)
+from anomaly_lib.base.errors import InputError
 
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 120},
+}
+"""How every group of commands is shown: as plain text."""
+app = typer.Typer(**PLAIN)
 
-def _add_ingest(commands) -> None:
-    from anomaly_lib.ingest.command import add_arguments
+DataFolder = Annotated[Path, Argument(help="folder of categories in MVTec shape")]
+Categories = Annotated[list[str] | None, Option(help="only this one; may be repeated")]
+Source = Annotated[Path, Argument(help="folder of the category, in MVTec shape")]
+Target = Annotated[Path, Argument(help="new folder for the copy")]
+MaxGigabytes = Annotated[float | None, Option(help="refuse to write more")]
 
-    command = commands.add_parser("ingest", help="a public data set or your own photos, as a folder under data/")
-    add_arguments(command)
-    command.set_defaults(run=_data_ingest)
-
-
-def _add_copies(commands) -> None:
-    align = commands.add_parser(
-        "align",
-        help="an aligned copy of a category: every photo turned and shifted onto a reference",
-        description="A photo that does not come to resemble the reference clearly more is copied as it is. "
-        "What was done to each stands in alignment.json, and where a photo has real pixels in valid/.",
-    )
-    align.add_argument("--reference", type=Path, metavar="FILE", help="default: the most typical normal training image")
-    align.set_defaults(run=_data_align)
-    move = commands.add_parser("move", help="a copy of a category with every photo turned and shifted at random")
-    move.add_argument("--seed", type=int, default=0, metavar="N", help="another seed gives another copy; default: 0")
-    move.add_argument("--degrees", type=float, default=15.0, help="largest turn either way; default: 15")
-    move.add_argument("--shift", type=float, default=0.08, help="largest shift, of width and height; default: 0.08")
-    move.set_defaults(run=_data_move)
-    tile = commands.add_parser(
-        "tile",
-        help="a copy of a category cut into tiles, to train on parts of large photos",
-        description="A tile of an anomalous photo is anomalous if its mask has a defect there; its other tiles are "
-        "left out. tiles.json says where each tile lies. Look at whole photos with 'detect --tile' and the same size.",
-    )
-    tile.add_argument("--size", type=positive, required=True, metavar="N", help="side of a tile, pixels")
-    tile.add_argument("--overlap", type=float, default=0.0, metavar="F", help="share of a tile; default: 0")
-    tile.add_argument("--train-only", action="store_true", help="without the test photos: for a category without masks")
-    tile.set_defaults(run=_data_tile)
-    for command in (align, move, tile):
-        command.add_argument("source", type=Path, metavar="SOURCE", help="folder of the category, in MVTec shape")
-        command.add_argument("target", type=Path, metavar="TARGET", help="new folder for the copy")
-        command.add_argument("--max-gigabytes", type=float, metavar="G", help="refuse to write more")
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1, as an argument."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
-
+TOOLS = {
+    "check": "anomaly_tools.check",
+    "compare": "anomaly_tools.compare",
+    "fanout": "anomaly_tools.fanout",
+    "profile": "anomaly_tools.profiles",
+    "times": "anomaly_tools.times",
+    "data align": "anomaly_tools.alignment",
+    "data move": "anomaly_tools.alignment",
+    "data tile": "anomaly_tools.tile_copies",
+    "data sample": "anomaly_tools.sample.write",
+    "data ingest": "anomaly_tools.ingest",
+    "data ready": "anomaly_tools.ingest.ready",
+}
+"""Command -> the module that does it. The library does not import tools: they are found by name."""
 
 # Each command imports what it needs: `data describe` must not wait for torch.
 
 
-def _data_describe(options: argparse.Namespace) -> int:
-    from anomaly_lib.data.describe import describe, to_markdown
+def tool(command: str) -> Any:
+    """The module of a command in ``TOOLS``. Raises InputError where only the library is installed."""
+    package = TOOLS[command].partition(".")[0]
+    try:
+        return importlib.import_module(TOOLS[command])
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise InputError(f"'{command}' is part of {package}, which is not installed; run 'make env'") from None
 
-    print(to_markdown(describe(options.data, options.category, progress=True)), end="")
-    return 0
+
+@app.command()
+def sample(
+    output: Annotated[Path, Option()] = Path("data"),
+    seed: Annotated[int | None, Option(help="another seed gives another data set")] = None,
+    workers: Annotated[int, Option(min=1, help="processes; the bytes do not change")] = 1,
+) -> int:
+    """Write the procedural sample data set."""
+    return tool("data sample").run(output, seed, workers)
 
 
-def _data_validate(options: argparse.Namespace) -> int:
-    from anomaly_lib.data.validate import validate
+@app.command()
+def ready(params_file: Annotated[str, Argument(help="such as profiles/paper/params.yaml")]) -> None:
+    """Is the data of a profile there, and if not, what to get?"""
+    from anomaly_lib.params import load_params
 
-    problems = validate(options.data, options.category, progress=True)
+    tool("data ready").require_data(load_params(params_file))
+
+
+@app.command(
+    epilog="""\b
+examples:
+  data ingest elpv                                      from the installed package elpv-dataset
+  data ingest mvtec mvtec_anomaly_detection.tar.xz      an archive, or the folder it was unpacked to
+  data ingest mvtec bottle.tar.xz cable.tar.xz          or one archive per category
+  data ingest folder --good photos/ok --bad photos/ng --name my_parts
+"""
+)
+def ingest(
+    layout: Annotated[str, Argument(help="mvtec, mvtec_ad_2, mvtec_loco, visa, btad, dtd, elpv or folder")],
+    sources: Annotated[list[Path] | None, Argument(help="folders or archives; elpv needs none")] = None,
+    output: Annotated[Path | None, Option(help="default: data/LAYOUT; data/own for 'folder'")] = None,
+    category: Categories = None,
+    good: Annotated[Path | None, Option(help="for 'folder': photos without defects")] = None,
+    bad: Annotated[Path | None, Option(help="for 'folder': photos with defects, or folders of them")] = None,
+    masks: Annotated[Path | None, Option(help="for 'folder': masks of the bad photos, by their names")] = None,
+    name: Annotated[str | None, Option(help="for 'folder': of the category; the result is DIR/NAME")] = None,
+) -> None:
+    """Bring a public data set or your own photos to data/.
+
+    Copies the files, unchanged, into one layout. Interrupted, the same command goes on. Exit code 2: bad input.
+    """
+    ingests = tool("data ingest")
+    request = ingests.Request(layout, tuple(sources or ()), tuple(category or ()), name, good, bad, masks)
+    print(ingests.ingest(request, output).report())
+
+
+@app.command()
+def describe(data: DataFolder, category: Categories = None) -> None:
+    """Print counts, sizes and defect areas of a data folder."""
+    from anomaly_lib.data import describe
+
+    print(describe.to_markdown(describe.describe(data, category, progress=True)), end="")
+
+
+@app.command()
+def validate(data: DataFolder, category: Categories = None) -> int:
+    """Print every problem of a data folder, one line each."""
+    from anomaly_lib.data import validate
+
+    problems = validate.validate(data, category, progress=True)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if not problems:
-        print(f"{options.data}: no problem found")
+        print(f"{data}: no problem found")
     return 2 if problems else 0
 
 
-def _data_ready(options: argparse.Namespace) -> int:
-    from anomaly_lib.ingest.ready import require_data
-    from anomaly_lib.params import load_params
+@app.command()
+def align(
+    source: Source,
+    target: Target,
+    reference: Annotated[Path | None, Option(help="default: the most typical normal training image")] = None,
+    max_gigabytes: MaxGigabytes = None,
+) -> None:
+    """Copy a category with photos aligned to a reference.
 
-    require_data(load_params(options.params_file))
-    return 0
-
-
-def _data_ingest(options: argparse.Namespace) -> int:
-    from anomaly_lib.ingest.command import run
-
-    return run(options)
-
-
-def _data_align(options: argparse.Namespace) -> int:
-    from anomaly_lib.alignment import align_category
-
-    summary = align_category(options.source, options.target, options.reference, max_gigabytes=options.max_gigabytes)
-    print(f"wrote {options.target}: {summary}")
-    return 0
+    Every photo is turned and shifted onto the reference. One that does not come to resemble it clearly more is copied
+    as it is. What was done to each stands in alignment.json, and where a photo has real pixels in valid/.
+    """
+    summary = tool("data align").align_category(source, target, reference, max_gigabytes=max_gigabytes)
+    print(f"wrote {target}: {summary}")
 
 
-def _data_move(options: argparse.Namespace) -> int:
-    from anomaly_lib.alignment import move_category
+@app.command()
+def move(
+    source: Source,
+    target: Target,
+    seed: Annotated[int, Option(help="another seed gives another copy")] = 0,
+    degrees: Annotated[float, Option(help="largest turn either way")] = 15.0,
+    shift: Annotated[float, Option(help="largest shift, as a share of width and height")] = 0.08,
+    max_gigabytes: MaxGigabytes = None,
+) -> None:
+    """Copy a category with photos turned and shifted at random."""
+    count = tool("data move").move_category(
+        source, target, seed, degrees=degrees, shift=shift, max_gigabytes=max_gigabytes
+    )
+    print(f"wrote {target}: {count} images moved, seed {seed}")
 
-    how = {"degrees": options.degrees, "shift": options.shift, "max_gigabytes": options.max_gigabytes}
-    count = move_category(options.source, options.target, options.seed, **how)
-    print(f"wrote {options.target}: {count} images moved, seed {options.seed}")
-    return 0
 
+@app.command()
+def tile(
+    source: Source,
+    target: Target,
+    size: Annotated[int, Option(min=1, help="side of a tile, pixels")],
+    overlap: Annotated[float, Option(help="share of a tile")] = 0.0,
+    train_only: Annotated[bool, Option("--train-only", help="no test photos: for a category without masks")] = False,
+    max_gigabytes: MaxGigabytes = None,
+) -> None:
+    """Copy a category, cut into tiles.
 
-def _data_tile(options: argparse.Namespace) -> int:
-    from anomaly_lib.tiling.folder import tile_category
+    For training on parts of large photos. A tile of an anomalous photo is anomalous if its mask has a defect there;
+    its other tiles are left out. tiles.json says where each tile lies. Look at whole photos with 'detect --tile' and
+    the same size.
+    """
     from anomaly_lib.tiling.grid import Tiling
 
-    tiling = Tiling(options.size, options.overlap)
-    how = {"train_only": options.train_only, "max_gigabytes": options.max_gigabytes}
-    print(f"wrote {options.target}: {tile_category(options.source, options.target, tiling, **how)}")
-    return 0
+    tiling = Tiling(size, overlap)
+    counts = tool("data tile").tile_category(source, target, tiling, train_only=train_only, max_gigabytes=max_gigabytes)
+    print(f"wrote {target}: {counts}")

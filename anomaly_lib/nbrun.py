@@ -21,12 +21,11 @@ import psutil
 import yaml
 
 from anomaly_lib.base import numerics
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest, refused, refused_elsewhere
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import PROGRESS_FILE
 from anomaly_lib.params import load_params
 from anomaly_lib.pipeline.warm import ENVIRONMENT
-from anomaly_lib.registry import nearest
 
 VOLATILE = (
     # <object at 0x7f...>; not inside a word, as the base64 of an embedded picture has such pieces, too
@@ -44,8 +43,8 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
 
     Its kernel computes as the params file says, if one is among the parameters, else in portable numerics. Raises
     InputError when the notebook or that file does not exist, a parameter is unknown or of another type than its
-    default, ``output`` cannot be written, or the notebook stopped at an InputError; and papermill's
-    PapermillExecutionError when a cell failed otherwise.
+    default, ``output`` cannot be written, or the notebook stopped at an InputError or at what the disk
+    refused; and papermill's PapermillExecutionError when a cell failed otherwise.
     """
     from papermill.exceptions import PapermillExecutionError
 
@@ -61,6 +60,8 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, Any]) -> None
     except PapermillExecutionError as error:
         if error.ename == InputError.__name__:
             raise InputError(error.evalue) from None
+        if problem := refused_elsewhere(error.evalue):
+            raise problem from None
         raise
     except Stopped:
         draft.unlink(missing_ok=True)
@@ -230,8 +231,8 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.perf_counter()
     try:
         run_notebook(options.notebook, options.output, _parameters(options.parameters))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        print(f"error: {refused(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return 2
     except Stopped as signal_number:
         print(f"{options.notebook}: stopped", file=sys.stderr)

@@ -1,85 +1,23 @@
 """``params.yaml`` as typed, frozen objects: the same in notebook, stage and command.
 
 Unknown keys are refused with the nearest valid name. The section of each method belongs to the method
-(``anomaly_lib.methods.NAME.params``) and derives from ``MethodParams``.
+(``anomaly_lib.methods.NAME.params``).
 """
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, InstanceOf, ValidationError, field_validator, model_validator
 
-from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.names import why_name_is_refused
-from anomaly_lib.registry import baselines_last, nearest, params_class
+from anomaly_lib.base.errors import InputError, nearest
+from anomaly_lib.base.params import Frozen, MethodParams, Name, Place, Share
+from anomaly_lib.registry import baselines_last, params_class
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-def _harmless_name(name: str) -> str:
-    if reason := why_name_is_refused(name):
-        raise ValueError(f"'{name}' {reason}; a name becomes a folder, a word of a command line and a cell of a table")
-    return name
-
-
-def _harmless_path(path: str) -> str:
-    if not path.isprintable() or set(path) & set("'\"$`\\") or path.startswith("-"):
-        raise ValueError(f"{path!r} cannot stand in a command line; name a folder without quotes, $ and backslash")
-    return path
-
-
-Name = Annotated[str, AfterValidator(_harmless_name)]
-Place = Annotated[str, AfterValidator(_harmless_path)]
-
-
-class Frozen(BaseModel):
-    """Base of every section: immutable, no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class MethodParams(Frozen):
-    """What every method's section has. A method gives ``preset`` its names and a default, and ``steps`` a default."""
-
-    presets: ClassVar[dict[str, dict[str, Any]]]
-    """Values by name of the preset; they fill the keys that are not written out, inside sub-sections too."""
-
-    preset: str
-    """Named set of values."""
-    image_size: Annotated[int, Field(ge=32, le=2048)] = 256
-    """Side in pixels to which images are resized, aspect not preserved."""
-    steps: Annotated[int, Field(ge=1)] | None
-    """Optimisation steps; null where epochs is given."""
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    """Passes over the training data, instead of steps."""
-
-    def steps_on(self, count: int, batch: int) -> int:
-        """Optimisation steps with ``count`` training examples in batches of ``batch``."""
-        return self.steps or max(1, round(self.epochs * count / batch))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        name = values.get("preset", cls.model_fields["preset"].default)
-        return _filled(values, cls.presets.get(name, {}) if isinstance(name, str) else {})
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "MethodParams":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and null for the other")
-        return self
+Shares = Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)]
+Pair = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
 
 
 class Split(Frozen):
@@ -126,7 +64,7 @@ class SynthesisRecipe(Frozen):
     """What is blended in: textures from the profile's folder, one random colour, or other normal images."""
     texture_operations: Literal["ten", "seven", "none"] = "ten"
     """Three distinct ones change each texture, of the authors' ten or the paper's seven."""
-    opacity: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)] = [0.2, 1.0]
+    opacity: Pair = Field(default=[0.2, 1.0])
     """Range of the texture's opacity inside the mask, beta in eq. (4) (paper: 0.1 to 1; 1 to 1 turns it off)."""
     cutout_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the anomalous samples that get a plain white or grey rectangle instead."""
@@ -188,11 +126,11 @@ class Gif(Frozen):
 class Contamination(Frozen):
     """The contamination experiment; with empty lists the pipeline leaves it out."""
 
-    methods: list[str] = []
+    methods: list[str] = Field(default=[])
     """Methods to train on contaminated sets; each must have a section under methods."""
-    categories: list[Name] = []
+    categories: list[Name] = Field(default=[])
     """Categories to do it on."""
-    shares: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)] = [0.0, 0.05, 0.1]
+    shares: Shares = Field(default=[0.0, 0.05, 0.1])
     """Anomalous shares of the training images; three, because DVC hands them over one by one."""
 
 
@@ -305,16 +243,6 @@ def _method_params(name: str, section: Any, textures: Any) -> MethodParams:
     return validated(model, section | {"textures": textures}, keys)
 
 
-def _filled(values: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:
-    """The values, with the preset's where there are none."""
-    sections = {
-        key: _filled(values[key], section)
-        for key, section in preset.items()
-        if isinstance(section, dict) and isinstance(values.get(key), dict)
-    }
-    return preset | values | sections
-
-
 def params_hash(*sections: Frozen) -> str:
     """First 16 hex digits of the SHA-256 of the sections' canonical JSON."""
     text = json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True)
@@ -349,7 +277,7 @@ def validated(model: type[Frozen], section: dict, where: list[str]) -> Any:
     raise InputError(f"{name}: {message[0].lower()}{message[1:]}")
 
 
-def _keys_of(model: type[BaseModel], path: list[str]) -> list[str]:
+def _keys_of(model: Any, path: list[str]) -> list[str]:
     """Keys that the section at ``path`` inside ``model`` may have."""
     for key in path:
         model = model.model_fields[key].annotation

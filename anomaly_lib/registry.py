@@ -5,12 +5,11 @@ A method NAME with the class Name is a package ``anomaly_lib/methods/NAME`` with
 figures and commands.
 """
 
-import difflib
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 
 
 class Entry(NamedTuple):
@@ -57,9 +56,3 @@ def shown_name(name: str) -> str:
 def baselines_last(names: Iterable[str]) -> list[str]:
     """The names, methods before baselines, otherwise in their order; an unknown one counts as a method."""
     return sorted(names, key=lambda name: name in METHODS and METHODS[name].role == "baseline")
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """``did you mean 'x'?`` with the nearest valid name, or else the list of valid names."""
-    close = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(sorted(valid))}"

@@ -1,6 +1,5 @@
-"""Is this environment complete? One line a check, each failure with its remedy."""
+"""Is this environment complete? One line per check, each failure with its remedy."""
 
-import argparse
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ class Note(str):
     """What a check found worth saying although nothing is wrong."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run() -> int:
     """The command ``python -m anomaly_lib check``; its exit code."""
     return 0 if run_checks() else 1
 
@@ -109,6 +108,20 @@ def _profiles() -> str:
     return ", ".join(load_params(file).profile for file in files)
 
 
+def _dvc() -> str:
+    from anomaly_tools.cluster.handover import cache_folder
+    from anomaly_tools.dvc_cache import LOCKS, damaged_objects, is_torn
+
+    root = project_root()
+    if is_torn(root / LOCKS):
+        raise InputError(f"{LOCKS} is torn by a kill; remove it")
+    if damaged := damaged_objects(cache_folder(root)):
+        raise InputError(
+            f"{damaged[0]} is damaged ({len(damaged)} in all); 'make repro' removes them, and makes them again"
+        )
+    return "every object in the cache is whole"
+
+
 def _disk() -> str:
     free = free_bytes(project_root()) / 1e9
     if free < FREE_GIGABYTES:
@@ -139,6 +152,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("Jupyter", _kernel),
     ("profiles", _profiles),
     ("data", _data),
+    ("DVC", _dvc),
     ("disk", _disk),
     ("processor", _processor),
 )

@@ -8,7 +8,6 @@ differences if s is known well. From three seeds it is known roughly: by Student
 same data; where neither has it, no spread is known.
 """
 
-import argparse
 import csv
 import json
 import math
@@ -112,10 +111,10 @@ class Comparison:
         return "\n".join(lines + ([f"likely cause: {self.cause}"] if self.cause else []))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(profile: str | None = None, folder: Path | None = None, as_json: bool = False) -> int:
     """The command ``python -m anomaly_lib compare``; its exit code."""
-    result = compare(load_profile(options.profile), options.folder)
-    print(result.to_json() if options.json else result.to_text())
+    result = compare(load_profile(profile), folder)
+    print(result.to_json() if as_json else result.to_text())
     return 0 if result.same else 1
 
 

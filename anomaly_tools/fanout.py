@@ -6,8 +6,6 @@ starts as soon as the stages that it depends on are done. When one fails, what d
 rest goes on.
 """
 
-import argparse
-import json
 import os
 import sys
 import time
@@ -15,41 +13,64 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError
-from anomaly_lib.ingest.ready import require_data
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.nbrun import FAILED, last_progress
-from anomaly_lib.params import load_params, project_root
+from anomaly_lib.params import Params, load_params, project_root
+from anomaly_lib.pipeline.runs import Run, runs_of
 from anomaly_lib.pipeline.warm import warm_kernels
 from anomaly_tools.cluster.pool import Pool, open_pool
 from anomaly_tools.cluster.worker import log_file
+from anomaly_tools.dvc_cache import heal
+from anomaly_tools.ingest.ready import require_data
 
 PREPARE = "prepare"
 WIDTH = 150
 CLEAR = "\r" + " " * WIDTH + "\r"
 
 
-def run(options: argparse.Namespace) -> int:
+def run(
+    profile: str | None,
+    jobs: int | None,
+    workers: int | None,
+    scheduler: str | None,
+    methods: str | None = None,
+    categories: str | None = None,
+) -> int:
     """The command ``python -m anomaly_lib fanout``; its exit code."""
-    params_file = Path(pipeline_file(options.profile)).with_name("params.yaml")
+    params_file = Path(pipeline_file(profile)).with_name("params.yaml")
+    chosen = None
     if params_file.is_file():  # fanout runs any DVC pipeline, ours or not
-        require_data(load_params(params_file))
-    if sum(value is not None for value in (options.jobs, options.workers, options.scheduler)) > 1:
+        params = load_params(params_file)
+        chosen = chosen_runs(params, methods, categories) if methods or categories else None
+        require_data(params)
+    if sum(value is not None for value in (jobs, workers, scheduler)) > 1:
         raise InputError("--jobs, --workers and --scheduler are three ways to run stages: choose one")
-    return 1 if fanout(options.profile, options.jobs, options.workers, options.scheduler) else 0
+    failed = fanout(profile, jobs, workers, scheduler, chosen)
+    if chosen and not failed:
+        print(results_of(chosen, Path(params.reports)))
+    return 1 if failed else 0
 
 
-def drop_torn_lock(file: Path) -> None:
-    """Remove DVC's list of files in use when a kill has left it half-written: DVC would refuse to start for ever.
+def chosen_runs(params: Params, methods: str | None, categories: str | None) -> list[Run]:
+    """The profile's runs of the methods and categories in two lists with commas; None means all of them."""
+    kept = {}
+    for option, text, valid in (("methods", methods, params.methods), ("categories", categories, params.categories)):
+        kept[option] = [name.strip() for name in text.split(",")] if text else list(valid)
+        for name in kept[option]:
+            if name not in valid:
+                raise InputError(f"--{option}: the profile has no '{name}': {nearest(name, valid)}")
+    return [run for run in runs_of(params) if run.method in kept["methods"] and run.category in kept["categories"]]
 
-    A list that can be read stays, with the claims in it; DVC drops those of processes that are gone.
-    """
-    try:
-        json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except ValueError:
-        print(f"{file}: torn by a kill, removed", file=sys.stderr)
-        file.unlink()
+
+def results_of(runs: list[Run], reports: Path) -> str:
+    """A table of the runs' metrics and where their demonstrations lie."""
+    columns = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro_030": "AUPRO 0.3"}
+    lines = [f"{'run':<24}{''.join(f'{title:>13}' for title in columns.values())}  look at"]
+    for run in runs:
+        metrics = run.metrics(reports)
+        numbers = "".join(f"{metrics[key]:>13.3f}" if metrics.get(key) is not None else f"{'–':>13}" for key in columns)
+        lines.append(f"{run.key:<24}{numbers}  {run.file(reports, 'demo.gif')}")
+    return "\n".join(["", *lines])
 
 
 @dataclass
@@ -81,20 +102,27 @@ class Board:
 
 
 def fanout(
-    profile: str | None = None, jobs: int | None = None, workers: int | None = None, scheduler: str | None = None
+    profile: str | None = None,
+    jobs: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    runs: list[Run] | None = None,
 ) -> list[str]:
     """Bring a profile's pipeline up to date; return the stages that failed or were skipped.
 
-    ``profile`` is a folder under profiles/, None the root profile; ``jobs`` the stages at a time, default the
-    number of cores. Instead of ``jobs``, ``workers`` is the number of worker processes to start, each with a GPU of its
-    own where there are some, and ``scheduler`` the address of a Dask scheduler whose workers run the stages. Raises
-    InputError for an unknown profile, a pipeline that DVC cannot read, or a worker whose code or packages differ.
+    ``profile`` is a folder under profiles/, None the root profile; ``runs`` leaves out all stages that others need,
+    and the report, which is of all. ``jobs`` is the number of stages at a time, default the number of cores. Instead of
+    it, ``workers`` is the number of worker processes to start, each with a GPU of its own where there are some, and
+    ``scheduler`` the address of a Dask scheduler whose workers run the stages. Raises InputError for an unknown
+    profile, a pipeline that DVC cannot read, or a worker whose code or packages differ.
     """
     root = project_root()
     os.chdir(root)
-    drop_torn_lock(Path(".dvc/tmp/rwlock"))
+    heal(root)
     pipeline = pipeline_file(profile)
     graph = stale_stages(pipeline)
+    if runs:
+        graph = {stage: needed for stage, needed in graph.items() if stage.rpartition("@")[2] in _matrix_keys(runs)}
     board = Board(waiting=set(graph))
     if not graph:
         print("everything is up to date")
@@ -105,6 +133,11 @@ def fanout(
     with _warm(pipeline) if here else nullcontext(), open_pool(list(graph), _say, jobs, workers, scheduler) as pool:
         _drive(graph, pool, board)
     return board.failed + board.skipped
+
+
+def _matrix_keys(runs: list[Run]) -> set[str]:
+    """What stands behind the @ in the names of the stages that these runs need."""
+    return {key for run in runs for key in (run.key, run.category, f"{run.method}-{run.category}")}
 
 
 def _warm(pipeline: str) -> AbstractContextManager[None]:

@@ -4,7 +4,7 @@
 
 writes FOLDER/student, without solutions, and FOLDER/solutions, with every exercise solved. A lesson marks its exercises
 and solutions by cell tags; a solution follows its exercise, between them at most the note that tells where it is.
-A copy that somebody has worked in is never overwritten.
+A copy with changes of its user is never overwritten.
 """
 
 import argparse

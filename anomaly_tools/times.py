@@ -5,7 +5,6 @@
 Not a stage of the pipeline: its numbers differ with every run, and the pipeline's do not.
 """
 
-import argparse
 import json
 import statistics
 from pathlib import Path
@@ -17,7 +16,7 @@ from anomaly_lib.base.reproducibility import make_deterministic
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.checkpoints import load_model
-from anomaly_lib.params import Params, load_profile, project_root
+from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline.runs import find_model, runs_of, work_folder
 from anomaly_lib.pipeline.times import latency, machine
 from anomaly_lib.registry import shown_name
@@ -26,9 +25,9 @@ from anomaly_lib.reporting.tables import markdown_table
 NOT_MEASURED = "not measured here"
 
 
-def run(options: argparse.Namespace) -> int:
+def run(params: Params, repeats: int) -> int:
     """The command ``python -m anomaly_lib times``; its exit code."""
-    print(write_times(load_profile(options.profile), options.repeats).read_text(encoding="utf-8"))
+    print(write_times(params, repeats).read_text(encoding="utf-8"))
     return 0
 
 

@@ -1,15 +1,21 @@
 """The commands: help, exit codes, and one line for bad input."""
 
+import errno
 import importlib
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.cli import TOOLS, main
+from anomaly_lib.cli import main
+from anomaly_lib.data_commands import TOOLS
 from anomaly_tools import check, digest
+from tests import layouts
 
 
 @pytest.mark.parametrize(
@@ -19,6 +25,7 @@ from anomaly_tools import check, digest
         ["check"],
         ["fanout"],
         ["compare"],
+        ["profile"],
         ["detect"],
         ["import-official"],
         ["export-official"],
@@ -30,28 +37,35 @@ from anomaly_tools import check, digest
     ],
 )
 def test_every_command_has_help(arguments, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main([*arguments, "--help"])
-    assert stopped.value.code == 0
-    assert "usage: python -m anomaly_lib" in capsys.readouterr().out
+    assert main([*arguments, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(" ".join(["Usage: python -m anomaly_lib", *arguments]))
+    assert "─" not in shown  # plain text, no boxes
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "reason"),
     [
-        [],
-        ["chekc"],
-        ["fanout", "--jobs", "0"],
-        ["data", "describe"],
-        ["detect", "photo.png"],
-        ["import-official", "dfr", "--output", "out"],
-        ["export-official", "model"],
+        ([], "Missing command; see 'python -m anomaly_lib --help'"),
+        (["chekc"], "No such command 'chekc'. Did you mean 'check'?"),
+        (["data", "valdate"], "Did you mean 'validate'?; see 'python -m anomaly_lib data --help'"),
+        (["check", "--jsn"], "No such option: --jsn"),
+        (["compare", "--profil", "smoke"], "No such option: --profil (Possible options: --profile)"),
+        (["fanout", "--jobs", "0"], "'--jobs': Input should be greater than or equal to 1"),
+        (["fanout", "--jobs", "two"], "'--jobs': Input should be a valid integer"),
+        (["data", "describe"], "Missing argument 'data'; see 'python -m anomaly_lib data describe --help'"),
+        (["data", "ingest", "mvtek", "x"], "unknown layout 'mvtek': did you mean 'mvtec'?"),
+        (["detect", "photo.png"], "Missing option '--output'"),
+        (["import-official", "dfr", "--output", "out"], "Missing argument 'files'"),
+        (["export-official", "model"], "Missing option '--output'"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(arguments):
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
+def test_wrong_usage_is_one_line_that_says_what_is_right(arguments, reason, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert reason in error
+    assert len(error.splitlines()) == 1
 
 
 def test_describe_prints_a_table(tiny_data, capsys):
@@ -128,11 +142,47 @@ def test_check_prints_failures_with_their_remedy_and_goes_on(monkeypatch, capsys
     ]
 
 
-def test_looking_at_data_does_not_wait_for_torch(tiny_data):
-    run = "import sys; from anomaly_lib.cli import TOOLS, main; main(['data', 'validate', sys.argv[1]])"
-    program = f"{run}; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program, str(tiny_data)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False"
+@pytest.mark.parametrize("arguments", [["--help"], ["detect", "--help"], ["data", "validate", "DATA"]])
+def test_help_and_looking_at_data_wait_neither_for_torch_nor_for_the_tools(tiny_data, arguments):
+    loaded = "{name.partition('.')[0] for name in sys.modules} & {'torch', 'anomaly_tools', 'dvc', 'rich'}"
+    program = f"import sys; from anomaly_lib.cli import main; main(sys.argv[1:]); print({loaded})"
+    arguments = [str(tiny_data) if word == "DATA" else word for word in arguments]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOSPC, "(No space left on device); free some space, or name a folder on another disk"),
+        (errno.EROFS, "(Read-only file system); name a folder on a disk that can be written"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sample", "ingest"])
+def test_a_full_or_read_only_disk_is_one_line_and_leaves_nothing_half(
+    tmp_path, monkeypatch, capsys, command, code, remedy
+):
+    def refuse(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    layouts.mvtec(tmp_path / "source")
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    command = {"sample": ["sample"], "ingest": ["ingest", "mvtec", str(tmp_path / "source")]}[command]
+    assert main(["data", *command, "--output", str(tmp_path / "set")]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"error: {tmp_path}/")
+    assert line.endswith(remedy)
+    assert not list((tmp_path / "set").rglob("*"))  # an ingest goes on from its hidden folder beside it
+
+
+def test_a_reader_that_has_enough_is_no_failure(tiny_data):
+    command = [sys.executable, "-m", "anomaly_lib", "data", "describe", str(tiny_data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        shown = process.stderr.read().decode()
+    assert "Traceback" not in shown
+    assert "BrokenPipe" not in shown
 
 
 def test_a_command_of_a_package_that_is_not_installed_is_refused_in_one_line(monkeypatch, capsys):

@@ -89,7 +89,7 @@ def test_categories_can_be_chosen(data):
 
 
 def test_bad_input_is_named(data):
-    with pytest.raises(InputError, match="did you mean nut"):
+    with pytest.raises(InputError, match="did you mean 'nut'"):
         describe(data, ["nutt"])
     (data / "nut/test/rust/0.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"rust/0\.png: is empty"):

@@ -1,13 +1,26 @@
 """The parallel runner: order, failures, progress; over a small DVC pipeline of its own."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from anomaly_lib.base.errors import InputError
-from anomaly_tools.fanout import Board, drop_torn_lock, fanout, pipeline_file, stale_stages
+from anomaly_lib.params import load_params
+from anomaly_lib.pipeline.runs import Run
+from anomaly_tools import check
+from anomaly_tools.cluster.handover import cache_folder
+from anomaly_tools.dvc_cache import CHECKED, LOCKS, damaged_objects, heal
+from anomaly_tools.fanout import Board, _matrix_keys, chosen_runs, fanout, pipeline_file, results_of, stale_stages
 from tests.helpers import STAGES, write_stages
 
 
@@ -16,6 +29,28 @@ def test_stages_come_after_what_they_need(repository):
     first, *_, last = graph
     assert (first, last) == ("first", "last")
     assert sorted(graph["last"]) == ["left", "right"]
+
+
+def test_only_the_stages_of_chosen_runs_are_run(root):
+    params = load_params()
+    (run,) = chosen_runs(params, "dfr", " nut ")
+    assert run == Run("dfr", "nut", 0)
+    assert len(chosen_runs(params, "dfr,dmad", None)) == 2 * len(params.categories)
+    with pytest.raises(InputError, match=r"--methods: the profile has no 'drf': did you mean 'dfr'\?"):
+        chosen_runs(params, "drf", None)
+    with Repo(str(root)) as repo:
+        names = {stage.addressing for stage in repo.stage.collect("dvc.yaml")}
+    kept = {name for name in names if name.rpartition("@")[2] in _matrix_keys([run])}
+    per_run = {f"{stage}@dfr-nut-0" for stage in ("train", "calibrate", "evaluate", "gif")}
+    assert kept == per_run | {"explore@nut", "synthesize@nut"}
+
+
+def test_the_table_of_chosen_runs_shows_a_number_or_a_dash(tmp_path):
+    metrics = tmp_path / "evaluate/dfr-nut-0/metrics.json"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text('{"image_auroc": 0.97251, "pixel_auroc": null}')
+    line = results_of([Run("dfr", "nut", 0)], tmp_path).splitlines()[-1]
+    assert line.split() == ["dfr-nut-0", "0.973", "–", "–", str(tmp_path / "gif/dfr-nut-0/demo.gif")]
 
 
 def test_all_is_run_then_nothing_then_only_what_depends_on_a_change(repository, capsys):
@@ -31,14 +66,125 @@ def test_all_is_run_then_nothing_then_only_what_depends_on_a_change(repository, 
 
 
 def test_a_lock_that_a_kill_has_torn_is_removed_and_a_whole_one_kept(repository, capsys):
-    lock = repository / ".dvc/tmp/rwlock"
+    lock = repository / LOCKS
     lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text('{"/a/first.txt": {"wri')
+    heal(repository)
+    assert not lock.exists()
     lock.write_text("")
+    capsys.readouterr()
     assert fanout(jobs=1) == []
-    assert "torn by a kill, removed" in capsys.readouterr().err
+    assert ".dvc/tmp/rwlock: torn by a kill, removed" in capsys.readouterr().err
     lock.write_text("{}")
-    drop_torn_lock(lock)
+    heal(repository)
     assert lock.read_text() == "{}"
+
+
+def damage(file):
+    """Other content of the same size, with the time and the protection that it had."""
+    before = file.stat()
+    file.chmod(0o644)
+    file.write_bytes(bytes(byte ^ 1 for byte in file.read_bytes()))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    file.chmod(before.st_mode)
+
+
+def cached(repository, name):
+    """The object of a stage's output in DVC's cache."""
+    digest = yaml.safe_load((repository / "dvc.lock").read_text())["stages"][name]["outs"][0]["md5"]
+    return repository / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}"
+
+
+def test_a_damaged_object_in_the_cache_is_removed_with_its_copies_and_made_again(repository, capsys):
+    write_stages(STAGES | {"folder": {"cmd": "mkdir out; echo 2 > out/a; echo 3 > out/b", "outs": ["out"]}})
+    assert fanout(jobs=1) == []
+    whole = {path: (repository / path).read_bytes() for path in ("first.txt", "last.txt", "out/a", "out/b", "dvc.lock")}
+    listing = cached(repository, "folder")
+    entries = json.loads(listing.read_text())
+    inner = repository / f".dvc/cache/files/md5/{entries[0]['md5'][:2]}/{entries[0]['md5'][2:]}"
+    damage(inner)
+    damage(cached(repository, "last"))
+    for path in ("last.txt", "out"):
+        shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
+    subprocess.run([sys.executable, "-m", "dvc", "checkout", "-q"], check=True)
+    assert (repository / "last.txt").read_bytes() != whole["last.txt"]  # DVC serves it
+    assert (repository / "out/a").read_bytes() != whole["out/a"]
+    assert stale_stages("dvc.yaml") == {}
+    capsys.readouterr()
+    assert fanout(jobs=1) == []
+    shown = capsys.readouterr().err
+    assert f"{cached(repository, 'last').relative_to(repository)}: damaged, removed with last.txt; DVC makes" in shown
+    assert f"{inner.relative_to(repository)}: damaged, removed with out/a; DVC makes or pulls it again" in shown
+    assert {path: (repository / path).read_bytes() for path in whole} == whole
+    assert damaged_objects(cache_folder(repository)) == []
+
+
+def test_a_damaged_list_of_a_folder_is_made_again(repository, capsys):
+    write_stages({"folder": {"cmd": "mkdir out; echo 2 > out/a", "outs": ["out"]}})
+    assert fanout(jobs=1) == []
+    listing = cached(repository, "folder")
+    whole = listing.read_bytes()
+    damage(listing)
+    assert fanout(jobs=1) == []
+    assert ".dir: damaged, removed; DVC makes" in capsys.readouterr().err
+    assert listing.read_bytes() == whole
+
+
+def test_only_what_changed_since_the_last_check_is_read(repository, monkeypatch):
+    assert fanout(jobs=1) == []
+    heal(repository)
+    later = time.time_ns() + 10**10
+    os.utime(repository / CHECKED, ns=(later, later))
+    damage(cached(repository, "first"))
+    heal(repository)  # nothing seems to be new
+    assert damaged_objects(cache_folder(repository)) == [cached(repository, "first")]
+
+
+def test_damaged_data_are_named_and_stay(repository):
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "input.txt"], check=True)
+    digest = yaml.safe_load((repository / "input.txt.dvc").read_text())["outs"][0]["md5"]
+    stored = repository / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}"
+    damage(stored)
+    shutil.copyfile(stored, repository / "input.txt")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"input\.txt: damaged, and so is its copy .*; remove both, then run"):
+            fanout(jobs=1)
+    assert stored.is_file()
+
+
+def test_check_names_a_torn_lock_and_damaged_objects(repository, monkeypatch, capsys):
+    monkeypatch.setattr(check, "CHECKS", [row for row in check.CHECKS if row[0] == "DVC"])
+    assert fanout(jobs=1) == []
+    assert check.run() == 0
+    damage(cached(repository, "first"))
+    assert check.run() == 1
+    assert "is damaged (1 in all); 'make repro' removes them" in capsys.readouterr().out
+    (repository / LOCKS).write_text("")
+    assert check.run() == 1
+    assert "[FAIL] DVC: .dvc/tmp/rwlock is torn by a kill; remove it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", [{"jobs": 2}, {"workers": 2}], ids=["jobs", "workers"])
+def test_nothing_listens_beyond_this_machine(repository, how):
+    write_stages({"wait": {"cmd": "touch started; while ! test -e go; do sleep 0.1; done"}})
+    listening = set()
+
+    def look():
+        while not Path("started").exists():
+            time.sleep(0.05)
+        me = psutil.Process()
+        for process in [me, *me.children(recursive=True)]:
+            sockets = process.net_connections(kind="inet")
+            listening.update(socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN)
+        Path("go").touch()
+
+    before = {s.laddr for s in psutil.Process().net_connections(kind="inet") if s.status == psutil.CONN_LISTEN}
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    assert fanout(**how) == []
+    watcher.join()
+    assert len(listening - before) >= 1
+    assert {ip for ip, _ in listening - before} == {"127.0.0.1"}
 
 
 def test_the_lock_file_equals_that_of_a_serial_run(repository):
@@ -66,5 +212,5 @@ def test_the_board_counts_done_running_and_left():
 
 def test_an_unknown_profile_names_those_that_exist(root, monkeypatch):
     monkeypatch.chdir(root)
-    with pytest.raises(InputError, match="there are btad, elpv, own, paper, smoke, thorough, visa"):
+    with pytest.raises(InputError, match="there are elpv, own, paper, smoke, thorough"):
         pipeline_file("thorogh")

@@ -1,6 +1,7 @@
 """The house: packages and rooms, each importing only from those below it, and a library that stays small."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,7 @@ import pytest
 from anomaly_tools import PACKAGES
 
 LIBRARY = PACKAGES[0]
-LINES_OF_LIBRARY = 13_780
+LINES_OF_LIBRARY = 12_300
 """What the library has now; the goal is 12,000. Lower it whenever the library shrinks, never raise it."""
 LINES_OF_MODULE, LINES_OF_FUNCTION = 320, 50
 
@@ -44,7 +45,7 @@ def test_imports_keep_the_contracts(root):
 def test_the_contracts_refuse_an_import_upward_and_a_room_without_a_place(root, tmp_path, file, line):
     (tmp_path / "pyproject.toml").write_text((root / "pyproject.toml").read_text(encoding="utf-8"))
     layers = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][1]["layers"]
-    rooms = [name.strip(" ()") for layer in layers for name in layer.split("|")]
+    rooms = re.findall(r"\w+", " ".join(layers))
     for package in (*PACKAGES, *(f"{LIBRARY}/{name}" for name in rooms), f"{LIBRARY}/figures/style"):
         (tmp_path / package).mkdir(exist_ok=True)
         (tmp_path / package / "__init__.py").touch()

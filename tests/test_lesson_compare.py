@@ -13,6 +13,7 @@ from anomaly_course.lessons import compare_figures as figures
 from anomaly_course.lessons import start
 from anomaly_lib.evaluation import image_auroc
 from anomaly_lib.figures.detection import Extra
+from anomaly_lib.methods.base import ScoreMaps
 from anomaly_lib.methods.checkpoints import TrainedModel
 from anomaly_lib.params import load_params
 from tests.helpers import assert_a_check_tells_right_from_wrong
@@ -99,7 +100,7 @@ class Brightness:
 
     def score(self, images):
         maps = images.mean(dim=1)
-        return SimpleNamespace(maps=maps, scores=maps.amax(dim=(1, 2)))
+        return ScoreMaps(maps, maps.amax(dim=(1, 2)))
 
     def explain(self, images):
         return {"map": images.mean(dim=1), "reconstruction": images}

@@ -42,7 +42,8 @@ def test_split(tiny_data):
 def test_it_learns_and_tells_anomalous_from_normal(fitted, test_split):
     images, labels = test_split
     scored = fitted.score(images)
-    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
+    if METHODS[fitted.name].role == "method":  # a baseline may be computed in one step
+        assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
     assert image_auroc(scored.scores, labels) == 1.0
 
 
@@ -82,7 +83,8 @@ def test_two_trainings_give_the_same_bits_and_another_seed_does_not(fitted):
         method.fit(fitted.normals, progress=False)
     first = fitted.state_dict()
     assert all(torch.equal(tensor, first[key]) for key, tensor in again.state_dict().items())
-    assert any(not torch.equal(tensor, first[key]) for key, tensor in other.state_dict().items())
+    if METHODS[fitted.name].role == "method":  # a baseline may draw nothing
+        assert any(not torch.equal(tensor, first[key]) for key, tensor in other.state_dict().items())
 
 
 def test_saved_and_loaded_it_gives_the_same_bits(fitted, test_split, tmp_path):

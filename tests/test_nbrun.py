@@ -175,6 +175,21 @@ def test_bad_input_is_one_line_and_exit_code_2(workplace, tmp_path, capsys):
     assert main([source, "out.ipynb", "no-equals-sign"]) == 2
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "raise OSError(28, 'No space left on device', 'a.npy')",
+        "import pathlib; pathlib.Path('/dev/full').write_text('x')",
+    ],
+)
+def test_a_full_disk_is_one_line_with_a_remedy(workplace, capsys, cell):
+    assert main([workplace(cell), "out.ipynb"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    name = "a.npy" if "a.npy" in cell else "a file"
+    expected = "cannot be read or written (No space left on device); free some space, or name a folder on another disk"
+    assert line == f"error: {name}: {expected}"
+
+
 def test_a_failing_cell_is_exit_code_1_and_the_notebook_is_kept_aside(workplace, tmp_path, capsys):
     assert main([workplace("1 / 0"), "out.ipynb"]) == 1
     error = capsys.readouterr().err

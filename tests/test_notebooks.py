@@ -84,7 +84,7 @@ def test_a_missing_model_is_one_line_that_says_what_to_run(root, tmp_path):
 def test_a_missing_category_names_the_nearest_one(root, tmp_path):
     done = run(root, tmp_path, "01_explore_data", category="nutt", output=tmp_path)
     assert done.returncode == 2
-    assert "did you mean nut?" in done.stderr
+    assert "did you mean 'nut'?" in done.stderr
 
 
 def test_train_calibrate_evaluate_and_demo_run_one_after_the_other_from_any_output_folder(root, tmp_path):

@@ -122,8 +122,7 @@ def test_the_demonstration_shows_the_scores_of_the_evaluation_within_a_region_of
     shown = run_notebook(root / "notebooks/05_demo_gif.ipynb", **given, output=str(tmp_path / "gif"))
     with (tmp_path / "evaluate/dfr-dots-0/scores.csv").open(encoding="utf-8") as file:
         measured = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
-    names = [sample.path.relative_to(tmp_path / "data/dots").as_posix() for sample in shown["samples"]]
-    found = {name: next(value for key, value in measured.items() if key.endswith(name)) for name in names}
-    assert shown["scored"].scores.tolist() == pytest.approx([found[name] for name in names])
+    names = [f"{sample.defect}/{sample.path.name}" for sample in shown["samples"]]
+    assert shown["scored"].scores.tolist() == pytest.approx([measured[name] for name in names])
     assert (shown["scored"].maps[:, 32:] == 0).all()
     assert not torch.equal(shown["trained"].method.score(shown["images"]).scores, shown["scored"].scores)

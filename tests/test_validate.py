@@ -64,7 +64,7 @@ def test_what_loading_refuses_is_found_with_the_rest(nut):
 
 
 def test_a_missing_category_is_a_problem(nut):
-    assert "did you mean nut?" in str(validate_category(nut.parent, "nuts")[0])
+    assert "did you mean 'nut'?" in str(validate_category(nut.parent, "nuts")[0])
 
 
 def test_a_missing_test_folder_is_noted(nut):

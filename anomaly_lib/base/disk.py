@@ -1,4 +1,4 @@
-"""Room on a disk, and what a folder takes of it."""
+"""Free and used disk space."""
 
 import shutil
 from pathlib import Path

@@ -1,8 +1,11 @@
 """The one exception that means "the input is at fault, not the program", and what a command does with it."""
 
+import difflib
 import errno
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class InputError(Exception):
@@ -10,6 +13,13 @@ class InputError(Exception):
 
     Commands print it on stderr without a traceback and exit with code 2.
     """
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """``did you mean 'x'?`` with the nearest valid name, or else the list of valid names."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(names)}"
 
 
 _OTHER_DISK = "free some space, or name a folder on another disk"
@@ -33,16 +43,25 @@ def refused(error: OSError, file: object = None, what: str = "cannot be read or 
     return InputError(f"{name}: {what} ({reason}); {REMEDIES.get(error.errno or 0, 'name another file or folder')}")
 
 
+def refused_elsewhere(text: str) -> InputError | None:
+    """As ``refused``, of the text of an OSError that another process raised; None if it is no text of one."""
+    found = re.fullmatch(r"\[Errno (\d+)\] (.*?)(?:: '(.*)')?", text, re.DOTALL)
+    return refused(OSError(int(found[1]), found[2]), found[3]) if found else None
+
+
 def exit_code(command: Callable[[], int | None], stopped: str = "stopped") -> int:
     """Run a command and return its exit code, 0 if it gives none.
 
     Bad input, and a disk that is full or refuses, are one line on stderr and code 2; Ctrl-C is the line ``stopped`` and
-    code 130.
+    code 130; a pipe that its reader closed is code 1.
     """
     try:
         return command() or 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 1
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         return 2
     except OSError as error:
         if error.errno not in REMEDIES:

@@ -47,7 +47,7 @@ def choose(chosen: str | None = None) -> None:
 
 
 def has_avx2() -> bool:
-    """Whether this is an x86-64 processor with AVX2; where nobody can say without extra packages, x86-64 is enough."""
+    """Whether this is an x86-64 processor with AVX2; where /proc/cpuinfo is missing, x86-64 is enough."""
     flags = _cpuinfo("flags")
     return platform.machine() in ("x86_64", "AMD64") and ("avx2" in flags or not flags)
 

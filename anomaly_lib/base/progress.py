@@ -11,18 +11,18 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from tqdm import tqdm as plain_tqdm
-from tqdm.auto import tqdm as auto_tqdm
+from tqdm import tqdm as plain_tqdm  # type: ignore[import-untyped]
+from tqdm.auto import tqdm as auto_tqdm  # type: ignore[import-untyped]
 
 PROGRESS_FILE = "ANOMALY_PROGRESS"
 Listener = Callable[[str, float, float | None], None]
-"""Gets description, steps done and steps in all; None where nobody knows."""
+"""Gets description, steps done and the total number of steps, None if unknown."""
 _listener: ContextVar[Listener | None] = ContextVar("progress listener", default=None)
 
 
 @contextmanager
 def progress_told_to(listener: Listener) -> Iterator[None]:
-    """Inside, every bar tells ``listener`` what it would show, some ten times a second, and shows nothing itself."""
+    """Inside, every bar tells ``listener`` what it would show, about ten times per second, and shows nothing itself."""
     token = _listener.set(listener)
     try:
         yield

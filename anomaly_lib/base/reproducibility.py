@@ -43,7 +43,7 @@ def make_deterministic(threads: int, seed: int = 0) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA refuses deterministic products
     torch.use_deterministic_algorithms(True)
     # filling every new tensor guards against reading it before writing; nothing here does, and it took 8 % of a step
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  third-party code draws from the legacy generator

@@ -10,10 +10,9 @@ that of the names.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name
 
 GOOD = "good"
@@ -201,8 +200,7 @@ def _category_remedy(data: Path, category: str) -> str:
         return "the data folder is itself a category: give the folder above it"
     if not names:
         return f"the data folder has no category: {no_category_remedy(data)}"
-    nearest = get_close_matches(category, names, n=1, cutoff=0.0)[0]
-    return f"did you mean {nearest}? (there are: {', '.join(names)})"
+    return nearest(category, names)
 
 
 def _visible_folders(data: Path) -> list[str]:

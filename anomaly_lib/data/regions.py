@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anomaly_lib.base.errors import InputError, refused
+from anomaly_lib.base.errors import InputError, nearest, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.data.images import Problem
-from anomaly_lib.registry import nearest
 
 if TYPE_CHECKING:
     import torch

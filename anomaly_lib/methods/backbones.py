@@ -21,8 +21,7 @@ from timm.models import create_feature_extractor
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from anomaly_lib.base.errors import InputError
-from anomaly_lib.registry import nearest
+from anomaly_lib.base.errors import InputError, nearest
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FLOAT32_BYTES = 4

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.params import MethodParams
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import default_device, derived_seed
-from anomaly_lib.params import MethodParams, params_hash
+from anomaly_lib.params import params_hash
 from anomaly_lib.registry import METHODS, method_class, shown_name
 
 __all__ = ["METHODS", "Method", "ScoreMaps", "in_batches", "method_class", "within"]

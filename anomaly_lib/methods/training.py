@@ -25,7 +25,7 @@ from anomaly_lib.base.progress import progress_bar
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 HISTORY_ROWS = 60
 PICTURES = "pictures"
-PICTURES_A_TRAINING = 6
+PICTURES_PER_TRAINING = 6
 
 
 @dataclass
@@ -132,7 +132,7 @@ def _picture_steps(task: Task, checkpoint: Path | None, start: int) -> set[int]:
         return set()
     if start == 0:
         shutil.rmtree(checkpoint.parent / PICTURES, ignore_errors=True)
-    return {round(task.steps * part / PICTURES_A_TRAINING) for part in range(1, PICTURES_A_TRAINING + 1)}
+    return {round(task.steps * part / PICTURES_PER_TRAINING) for part in range(1, PICTURES_PER_TRAINING + 1)}
 
 
 def _save_picture(module: nn.Module, draw: Callable[[], Tensor], file: Path) -> None:

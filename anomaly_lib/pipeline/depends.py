@@ -26,6 +26,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from anomaly_lib.base.errors import exit_code
 from anomaly_lib.base.files import replacing
 from anomaly_lib.params import Params, load_params, project_root
@@ -190,7 +192,7 @@ def _settings(params: Params, notebook: Source, method: str | None) -> dict[str,
         parent = parents[node]
         if isinstance(parent, ast.Attribute):
             read.add(parent.attr)
-        elif not (isinstance(parent, ast.Assign) and ast.unparse(parent.targets) == "params"):
+        elif not (isinstance(parent, ast.Assign) and ast.unparse(parent.targets[0]) == "params"):
             read |= set(Params.model_fields)
     return {name: _section(params, name, method) for name in sorted(read)}
 
@@ -205,11 +207,11 @@ def _section(params: Params, name: str, method: str | None) -> Any:
 def _constructed(sources: list[Source]) -> dict[str, Any]:
     """Defaults of the sections of params that the code makes itself, as in ``SynthesisRecipe(opacity=...)``."""
     made = {section for source in sources if not source.holds_defaults for section in _sections_made(source)}
-    found = {name: getattr(import_module(module), name) for module, name in sorted(made)}
+    found: dict[str, Any] = {name: getattr(import_module(module), name) for module, name in sorted(made)}
     return {
         f"{name}()": section.model_construct().model_dump(mode="json", warnings=False)
         for name, section in found.items()
-        if isinstance(section, type)
+        if isinstance(section, type) and issubclass(section, BaseModel)
     }
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.params import Params, project_root
-from anomaly_lib.registry import nearest, params_class
+from anomaly_lib.registry import params_class
 
 STAGE_OF = {
     "selection.json": "calibrate",

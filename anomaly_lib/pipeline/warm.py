@@ -99,7 +99,7 @@ def watch(connection: socket.socket) -> None:
         become_kernel(wanted, streams, watcher)
     connection.send(FORKED)
     ended = os.pidfd_open(kernel)
-    ready, _, _ = select.select([connection, ended], [], [])
+    ready, _, _ = select.select([connection.fileno(), ended], [], [])
     if ended not in ready:
         os.kill(kernel, signal.SIGKILL)
     with suppress(OSError):

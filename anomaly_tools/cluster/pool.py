@@ -188,7 +188,8 @@ def _local(jobs: int | None, workers: int | None) -> Iterator:
     from distributed import Client, LocalCluster
 
     shape = {"n_workers": workers or 1, "threads_per_worker": 1 if workers else jobs or os.cpu_count() or 1}
-    fixed = {"dashboard_address": "127.0.0.1:0", "memory_limit": 0}
+    # loopback: whoever reaches a worker can run code
+    fixed = dict.fromkeys(("dashboard_address", "worker_dashboard_address"), "127.0.0.1:0") | {"memory_limit": 0}
     with LocalCluster(**shape, **fixed, processes=bool(workers)) as cluster, Client(cluster) as client:
         yield client
 

@@ -73,7 +73,7 @@ def inspect_clone(order: Order) -> Place:
     else:
         shares = "cache" if (cache_folder(root) / order.token).is_file() else "remote"
     here = identity(root, order.generated)
-    # in the same clone the code is the same, also when somebody edits a file meanwhile
+    # in the same clone the code is the same, also when a file is edited meanwhile
     if reason := difference(order.identity, here, code=shares != "clone"):
         raise InputError(f"{root}: {reason}")
     if shares == "remote":

@@ -1,6 +1,5 @@
 """The sample set as files: which there are, their bytes, and the folder they go to."""
 
-import argparse
 import io
 import multiprocessing
 import shutil
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 
 from .rendering import CATEGORIES, DEFAULT_SEED, GOOD, render
@@ -28,11 +28,10 @@ JPEG_QUALITY = 92
 FOLDERS = ("sample", "textures")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(output: Path, seed: int | None, workers: int) -> int:
     """The command ``python -m anomaly_lib data sample``; its exit code."""
-    seed = DEFAULT_SEED if options.seed is None else options.seed
-    write_sample(options.output, seed=seed, workers=options.workers)
-    print(f"wrote {options.output / 'sample'} and {options.output / 'textures'}")
+    write_sample(output, seed=DEFAULT_SEED if seed is None else seed, workers=workers)
+    print(f"wrote {output / 'sample'} and {output / 'textures'}")
     return 0
 
 
@@ -135,6 +134,5 @@ def _write_files(folder: Path, seed: int, workers: int, progress: bool) -> None:
     batches = _encode_all(items, seed, workers)
     for files in progress_bar(batches, description="sample set", total=len(items), unit="image", show=progress):
         for name, content in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            with replacing(folder / name) as path:
+                path.write_bytes(content)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from anomaly_lib.params import MethodParams, Share
+from anomaly_lib.base.params import MethodParams, Share
 
 VGG19_RELUS_12 = [f"relu{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 4), (4, 4)) for i in range(1, n + 1)]
 VGG19_RELUS_16 = [*VGG19_RELUS_12, *(f"relu5_{i}" for i in range(1, 5))]

@@ -4,7 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from anomaly_lib.params import MethodParams, Share, SynthesisRecipe
+from anomaly_lib.base.params import MethodParams, Share
+from anomaly_lib.params import SynthesisRecipe
 
 SIDE_FACTOR = 32  # the discriminative network halves the side five times
 

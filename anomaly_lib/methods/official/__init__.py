@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.thresholds import calibrate
@@ -20,7 +20,6 @@ from anomaly_lib.methods.official.dfr import export_dfr, import_dfr, load_dfr
 from anomaly_lib.methods.official.dmad import export_dmad, import_dmad, load_dmad
 from anomaly_lib.methods.official.draem import export_draem, import_draem, load_draem
 from anomaly_lib.params import Thresholds
-from anomaly_lib.registry import nearest
 
 __all__ = ["export_official", "import_official", "load_dfr", "load_dmad", "load_draem"]
 

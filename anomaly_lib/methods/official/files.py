@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
-from anomaly_lib.params import MethodParams
+from anomaly_lib.base.params import MethodParams
 
 
 def read_checkpoint(file: str | Path) -> Any:

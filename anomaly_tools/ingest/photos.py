@@ -15,21 +15,9 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import composed
 from anomaly_lib.data.folder import GOOD, Sample
 from anomaly_lib.data.images import Problem
+from anomaly_lib.data.photos import READ, LeftOut, is_of_the_system, is_readable_name, left_out_line
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.ingest.plan import (
-    READ,
-    Item,
-    LeftOut,
-    Masks,
-    Plan,
-    Request,
-    image_item,
-    is_of_the_system,
-    is_readable_name,
-    left_out_line,
-    mask_item,
-    masks_of,
-)
+from anomaly_tools.ingest.plan import Item, Masks, Plan, Request, image_item, mask_item, masks_of
 
 TEST_SHARE = 0.2
 SEED = 0
@@ -44,6 +32,7 @@ _NO_BAD = "no bad photos: a model can be trained and its thresholds found, but i
 def plan_photos(folders: list[Path], request: Request) -> Plan:
     """Places without a category in front: the target is the category. Raises InputError for folders without photos."""
     scan = _Scan(request)
+    assert request.good is not None  # as ``ingest`` has checked
     good, inside = scan.photos(request.good)
     scan.leave_out_all(inside, "in folders inside --good")
     if not good:
@@ -53,13 +42,14 @@ def plan_photos(folders: list[Path], request: Request) -> Plan:
     train, test = split_normals([Sample(photo, "train", GOOD, None) for photo in good], TEST_SHARE, SEED)
     items = [image_item("", "train", GOOD, sample.path) for sample in train]
     items += [image_item("", "test", GOOD, sample.path) for sample in test]
-    return Plan((*items, *_bad_items(scan, request)), _NOTES, scan.left_out)
+    return Plan((*items, *_bad_items(scan, request.bad, request.masks)), _NOTES, scan.left_out)
 
 
-def _bad_items(scan: "_Scan", request: Request) -> list[Item]:
-    kinds = _bad_photos(scan, request.bad)
-    flat, by_kind = _masks(scan, request.masks, kinds)
-    items, used = [], {}
+def _bad_items(scan: "_Scan", bad: Path, truth: Path | None) -> list[Item]:
+    kinds = _bad_photos(scan, bad)
+    flat, by_kind = _masks(scan, truth, kinds)
+    items: list[Item] = []
+    used: dict[Path, Path] = {}
     for kind, photos in kinds.items():
         for photo in photos:
             items.append(image_item("", "test", kind, photo))
@@ -72,8 +62,8 @@ def _bad_items(scan: "_Scan", request: Request) -> list[Item]:
                 message = f"is the mask of {other} and of {photo}"
                 raise InputError(Problem(masks[0], message, "put masks into folders by type of defect"))
     taken = {mask for item in items if item.is_mask for mask in item.sources}
-    for masks in (flat, *by_kind.values()):
-        for mask in (mask for group in masks.values() for mask in group if mask not in taken):
+    for group in (group for masks in (flat, *by_kind.values()) for group in masks.values()):
+        for mask in (mask for mask in group if mask not in taken):
             scan.leave_out(mask, "masks without photo")
     return items
 

@@ -1,4 +1,4 @@
-"""Unpack an archive of unknown origin: nothing outside the target, nothing half-written, nothing that fills the disk.
+"""Unpack an archive of unknown origin: nothing outside the target, no half-written file, no full disk.
 
 An archive is read twice. The first time all its members are checked (names, kinds, sizes, count) and their content
 to the last byte; only then the first byte is written. A file gets its name when it is complete, so unpacking again
@@ -10,32 +10,19 @@ import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from functools import lru_cache, partial
 from itertools import zip_longest
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import TEMPORARY_PREFIX
-from anomaly_lib.base.progress import progress_bar
-from anomaly_lib.data.images import Problem, printable
-from anomaly_lib.ingest.archives import CHUNK, Contents, read_tar, read_zip
-from anomaly_lib.ingest.inventory import Inventory, Limits, Member, reading
-from anomaly_lib.ingest.write import Interrupted
+from anomaly_lib.data.images import Problem
+from anomaly_tools.ingest.archives import CHUNK, Archive, Limits, Member, archive_format, reading
 
-_ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
-_COMPRESSED_TAR = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
-_OTHERS = {
-    b"Rar!": "RAR",
-    b"7z\xbc\xaf\x27\x1c": "7-Zip",
-    b"\x28\xb5\x2f\xfd": "Zstandard",
-    b"\x04\x22\x4d\x18": "LZ4",
-    b"LZIP": "lzip",
-    b"\x1f\x9d": "compress",
-    b"MSCF": "cabinet",
-}
 _DISK_BLOCK = 4096  # bytes; what a file takes is a multiple of it on the common file systems
+_CHANGED = ("changed while it was unpacked", "wait until it is complete and unpack again")
 _MOVE = "move it away or choose another folder"
 Checked = tuple[tuple[Member, int], ...]
 """Members whose content has been read once, each with the CRC-32 of that content."""
@@ -43,7 +30,7 @@ Checked = tuple[tuple[Member, int], ...]
 
 def is_archive(path: Path) -> bool:
     """Whether the content of a file is that of an archive, one that ``unpack`` refuses as RAR or 7-Zip included."""
-    return path.is_file() and _format(path) is not None
+    return path.is_file() and archive_format(path) is not None
 
 
 def unpacked_size(archive: Path, limits: Limits = Limits()) -> int:  # noqa: B008 - frozen
@@ -56,63 +43,22 @@ def unpack(archive: Path, target: Path, limits: Limits = Limits()) -> None:  # n
 
     Files that are there already with equal content stay, others in the way are never replaced. Raises InputError
     before anything is written for an archive that is damaged or breaks a rule or limit, and for what is in the way,
-    a link below ``target`` included; later when the disk is full or the archive changes.
+    a link below ``target`` included; later when the archive changes. Raises OSError when the disk is full.
     """
     checked = _check(archive, limits)
-    changed = InputError(
-        Problem(archive, "changed while it was unpacked", "wait until it is complete and unpack again")
-    )
-    with _writing_below(target) as root:
+    root = target.resolve()
+    _remove_half_written(root)  # by a killed run
+    try:
         there = {member.path for member, crc in checked if _is_there(root, member, crc)}
-        with closing(_contents(archive, limits, "unpack")) as contents:
+        with closing(Archive(archive, limits).contents("unpack")) as contents:
             for expected, found in zip_longest(checked, contents):
                 if expected is None or found is None or found[0] != expected[0]:
-                    raise changed
+                    raise InputError(Problem(archive, *_CHANGED))
                 (member, crc), (_, chunks) = expected, found
                 if member.path not in there and not _write(root, member, crc, chunks):
-                    raise changed
-
-
-def _format(archive: Path) -> str | None:
-    with reading(archive), archive.open("rb") as file:
-        head = file.read(tarfile.BLOCKSIZE)
-    if head.startswith(_ZIP):
-        return "zip"
-    if head.startswith(_COMPRESSED_TAR) or _is_tar_header(head):
-        return "tar"
-    return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None)
-
-
-def _is_tar_header(head: bytes) -> bool:
-    # the oldest format has no magic, but all have a checksum
-    try:
-        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
-    except (tarfile.TarError, ValueError):
-        return False
-    return True
-
-
-def _reader(archive: Path) -> Callable[..., Contents]:
-    name = _format(archive)
-    if name in ("zip", "tar"):
-        return read_zip if name == "zip" else read_tar
-    what = f"is a {name} archive, which this program does not read" if name else "is not an archive"
-    remedy = "give a zip, tar, tar.gz, tar.bz2 or tar.xz, or unpack it yourself and give the folder"
-    raise InputError(Problem(archive, what, remedy))
-
-
-def _contents(archive: Path, limits: Limits, verb: str) -> Contents:
-    """The admitted members of an archive with their content, and a progress bar over the archive's bytes."""
-    read = _reader(archive)
-    name, size = printable(archive.name), archive.stat().st_size
-    with (
-        reading(archive),
-        archive.open("rb") as file,
-        progress_bar(description=f"{verb} {name}", total=size, unit="B", unit_scale=True) as bar,
-    ):
-        for entry in read(file, Inventory(archive, limits)):
-            yield entry
-            bar.update(file.tell() - bar.n)
+                    raise InputError(Problem(archive, *_CHANGED))
+    finally:
+        _remove_half_written(root)
 
 
 def _check(archive: Path, limits: Limits) -> Checked:
@@ -123,7 +69,7 @@ def _check(archive: Path, limits: Limits) -> Checked:
 
 @lru_cache(maxsize=1)  # the disk check and unpacking ask for the same, which takes a minute for 5 GB
 def _check_once(archive: Path, limits: Limits, version: tuple[int, ...]) -> Checked:
-    with closing(_contents(archive, limits, "check")) as contents:  # else an error appears beside its progress bar
+    with closing(Archive(archive, limits).contents("check")) as contents:  # else an error stands beside its bar
         checked = tuple((member, _crc_32(chunks)) for member, chunks in contents)
     if all(member.is_folder for member, _ in checked):
         raise InputError(Problem(archive, "holds no file", "check that it is the right archive"))
@@ -135,25 +81,6 @@ def _crc_32(chunks: Iterable[bytes]) -> int:
     for chunk in chunks:
         crc = zlib.crc32(chunk, crc)
     return crc
-
-
-@contextmanager
-def _writing_below(target: Path) -> Iterator[Path]:
-    """The real path of ``target``; half-written files go at the end, those of a killed run at the beginning.
-
-    What cannot be written raises InputError.
-    """
-    root = target.resolve()
-    try:
-        _remove_half_written(root)
-        try:
-            yield root
-        finally:
-            _remove_half_written(root)
-    except OSError as error:
-        place = Path(error.filename) if isinstance(error.filename, str) else target
-        what = f"cannot be written ({error.strerror or error})"
-        raise Interrupted(Problem(place, what, "cure that and unpack again; complete files are kept")) from error
 
 
 def _remove_half_written(root: Path) -> None:
@@ -168,11 +95,11 @@ def _place(root: Path, member: Member) -> Path:
     Who can exchange a folder for a link at the same moment could write there himself.
     """
     place = root / member.path
+    reason = "another place in the folder"
     try:
         tarfile.data_filter(tarfile.TarInfo(member.path.as_posix()), str(root))
         if os.path.realpath(place) == str(place):
             return place
-        reason = "another place in the folder"
     except tarfile.FilterError as error:
         reason = f"Python's own filter: {error}"
     raise InputError(Problem(place, f"is a link or behind one, which is not followed ({reason})", _MOVE))

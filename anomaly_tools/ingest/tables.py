@@ -28,7 +28,7 @@ from anomaly_lib.base.names import composed, why_path_is_refused
 from anomaly_lib.data.folder import GOOD, UNCERTAIN, Sample
 from anomaly_lib.data.images import Problem, is_image_name
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item
+from anomaly_tools.ingest.plan import Item, Plan, Request, image_item, mask_item
 
 VISA_TABLE = Path("split_csv/1cls.csv")
 VISA_COLUMNS = ("object", "split", "label", "image", "mask")
@@ -71,11 +71,12 @@ def _visa_items(folder: Path, wanted: tuple[str, ...]) -> list[Item]:
     items: list[Item] = []
     reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
     try:
-        if not set(VISA_COLUMNS) <= set(reader.fieldnames or ()):
+        columns = reader.fieldnames or ()
+        if not set(VISA_COLUMNS) <= set(columns):
             raise InputError(Problem(file, "is another table", f"its first line must be {','.join(VISA_COLUMNS)}"))
         for row in reader:
             if None in row or None in row.values():  # a cell without a column, a column without a cell
-                message = f"line {reader.line_num} has not the {len(reader.fieldnames)} cells of the first line"
+                message = f"line {reader.line_num} has not the {len(columns)} cells of the first line"
                 raise InputError(Problem(file, message, "use the table as it came"))
             if not wanted or composed(row["object"]) in map(composed, wanted):
                 items += _visa_row(folder, reader.line_num, row)

@@ -1,7 +1,7 @@
-"""Carry out a plan so that an interruption costs nothing and nobody ever finds half of a result.
+"""Carry out a plan atomically: an interruption costs nothing, and a target is complete or absent.
 
 Files go into ``.ingest-NAME`` beside the target, each under a temporary name first; the folder is renamed at the end.
-What lies there under its final name is complete, so that the same command goes on where it stopped.
+A file under its final name is complete, so that the same command goes on where it stopped.
 """
 
 import errno
@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,19 +21,15 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, read_mask, read_rgb
-from anomaly_lib.ingest.plan import Item, Plan
+from anomaly_tools.ingest.plan import Item, Plan
 
 RECORD = "ingest.json"
 ABOUT = "README.md"
 HIDDEN = ".ingest-"
 """Unfinished work begins with this; ``.dvcignore`` knows it."""
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 RESERVE = 50_000_000
 """Bytes that stay free: a disk filled to the brim stops everything else too."""
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-class Interrupted(InputError):
-    """The disk stopped an ingest: what is written stays, and the same command goes on."""
 
 
 def is_finished(target: Path, record: dict) -> bool:
@@ -56,44 +52,50 @@ def hidden_folders(target: Path) -> tuple[Path, Path]:
 
 @contextmanager
 def partial_folder(target: Path, record: dict) -> Iterator[Path]:
-    """The hidden folder of an unfinished ingest, ours alone; it stays when the block fails.
+    """The hidden folder of an unfinished ingest, locked against other processes.
 
-    One that another ingest left is emptied first. Bad input in the block leaves nothing: neither it, nor what was
-    unpacked, nor the folders that were made for it. Raises InputError when another process works on it, when it cannot
-    be made, and for links in its place, which are not followed.
+    It stays when the disk stops the block (full, read-only), so that the same ingest goes on. Other errors leave
+    nothing: neither it, nor what was unpacked, nor the folders that were made for it. One that another ingest left is
+    emptied first. Raises InputError when another process works on it, and for links in its place, which are not
+    followed; OSError when it cannot be made.
     """
     folder, unpacked = hidden_folders(target)
     for place in (target, folder, unpacked):
         if place.is_symlink():
             raise InputError(Problem(place, "is a link, which is not followed", "remove it"))
     made = [parent for parent in folder.parents if not parent.exists()]  # from the innermost on
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        _remove_empty(made)
-        raise InputError(Problem(target, f"cannot be made ({error.strerror})", "name another folder")) from error
     locked = False
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                Problem(target, "another process is ingesting it", "wait until that one is done")
-            ) from error
-        locked = True
-        if _read_record(folder) != record:
-            _remove_content(folder)
-            with replacing(folder / RECORD) as temporary:
-                temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        _remove_links(folder)
-        yield folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder, target):
+            locked = True
+            if _read_record(folder) != record:
+                for entry in folder.iterdir():
+                    shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+                with replacing(folder / RECORD) as temporary:
+                    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            for path in [*folder.rglob("*")]:
+                if path.is_symlink():  # no ingest makes one; writing through it would write elsewhere
+                    path.unlink()
+            yield folder
     except (InputError, OSError) as error:
-        if locked and not isinstance(error, Interrupted) and getattr(error, "errno", None) not in _DISK_FULL:
+        if locked and getattr(error, "errno", None) not in _DISK:
             for place in (folder, unpacked):
                 shutil.rmtree(place, ignore_errors=True)
-            _remove_empty(made)
+        for parent in made:
+            with suppress(OSError):  # not empty
+                parent.rmdir()
         raise
+
+
+@contextmanager
+def _lock(folder: Path, target: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise InputError(Problem(target, "another process is ingesting it", "wait until that one is done")) from error
     finally:
         os.close(handle)
 
@@ -102,7 +104,7 @@ def write_plan(plan: Plan, folder: Path, about: str, own: Path, progress: bool =
     """Write what is missing of the plan into the partial folder, and remove what does not belong to it.
 
     Sources inside ``own`` are ours and are linked instead of copied, where the disk can. Raises InputError for a
-    source that cannot be read, and for too little room; what is written stays, for the next run.
+    source that cannot be read, and OSError when the disk is full; what is written stays, for the next run.
     """
     missing = [item for item in plan.items if not _is_complete(item, folder)]
     check_room(folder, sum(_bytes_to_write(item, own) for item in missing))
@@ -124,38 +126,30 @@ def finish(folder: Path, target: Path) -> None:
 
 
 def check_room(folder: Path, need: int) -> None:
-    """Raise InputError unless ``need`` bytes and a reserve are free on the folder's disk."""
+    """Raise OSError unless ``need`` bytes and a reserve are free on the folder's disk."""
     free = free_bytes(folder)
     if need and need + RESERVE > free:
         message = f"{need / 1e9:.3g} GB have to be written, and {free / 1e9:.3g} GB are free"
-        raise Interrupted(Problem(folder, message, "free some space, or name a folder on another disk with --output"))
+        raise OSError(errno.ENOSPC, message, str(folder))
 
 
 def _write(item: Item, folder: Path, own: Path) -> None:
     source = item.sources[0]
-    try:
-        with replacing(folder / item.place) as temporary:
-            if item.is_mask and not item.is_copy:
-                _write_union(item.sources, temporary)
-            elif item.recoded:
-                Image.fromarray(read_rgb(source)).save(temporary, "PNG")
-            elif not (source.is_relative_to(own) and _linked(source, temporary)):
-                shutil.copyfile(source, temporary)
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            remedy = "what is written stays: free some space and run the command again"
-            raise Interrupted(Problem(folder / item.place, "the disk is full", remedy)) from error
-        what = f"cannot be copied ({error.strerror or error})"
-        raise Interrupted(Problem(source, what, "check both disks and run the command again")) from error
+    with replacing(folder / item.place) as temporary:
+        if item.is_mask and not item.is_copy:
+            _write_union(item.sources, temporary)
+        elif item.recoded:
+            Image.fromarray(read_rgb(source)).save(temporary, "PNG")
+        else:
+            temporary.unlink(missing_ok=True)  # left by an interrupted run
+            (_link if source.is_relative_to(own) else shutil.copyfile)(source, temporary)
 
 
-def _linked(source: Path, target: Path) -> bool:
-    target.unlink(missing_ok=True)  # left by an interrupted run
+def _link(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
-    except OSError:
-        return False
-    return True
+        target.hardlink_to(source)
+    except OSError:  # the disk cannot
+        shutil.copyfile(source, target)
 
 
 def _write_union(masks: tuple[Path, ...], target: Path) -> None:
@@ -184,24 +178,6 @@ def _read_record(folder: Path) -> dict | None:
         return json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _remove_content(folder: Path) -> None:
-    for entry in folder.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-
-
-def _remove_empty(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
-
-
-def _remove_links(folder: Path) -> None:
-    """No ingest makes a link; writing through one would write elsewhere."""
-    for path in [*folder.rglob("*")]:
-        if path.is_symlink():
-            path.unlink()
 
 
 def _remove_strangers(folder: Path, wanted: set[str]) -> None:

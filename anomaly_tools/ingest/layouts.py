@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly_lib.ingest import folders, photos, tables
-from anomaly_lib.ingest.plan import CATEGORY_DEPTH, Plan, Request
+from anomaly_tools.ingest import folders, photos, tables
+from anomaly_tools.ingest.plan import CATEGORY_DEPTH, Plan, Request
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0: not for commercial use; share alike"
 
@@ -28,7 +28,7 @@ class Layout:
     how_to_get: str
     """Where people find it: the name of its page, since links move."""
     published: Mapping[str, int] = field(default_factory=dict)
-    """Totals of ``counts.TOTALS``; empty where no source is known."""
+    """Totals as ``plan.differences`` knows them; empty where no source is known."""
     default_source: Callable[[], Path] | None = None
     """Where the data is when no source is named."""
     depth: int = CATEGORY_DEPTH

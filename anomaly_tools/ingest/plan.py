@@ -1,30 +1,22 @@
 """What an ingest is asked for, and what it comes to: which file goes where, before anything is written."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import composed, folded, why_name_is_refused, why_path_is_refused
 from anomaly_lib.data.folder import GOOD
-from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name, printable
+from anomaly_lib.data.images import Problem
+from anomaly_lib.data.photos import RECODED, RENAMED, LeftOut
 
 LONGEST_NAME = 254
 """Bytes of a file name: one less than file systems take, as a half-written file has a dot before its name."""
 CATEGORY_DEPTH = 4
 """Parts of a place that begins with its category: category, split, group and file."""
-RECODED = {".webp"}
-RENAMED = {".jfif": ".jpg", ".jpe": ".jpg", ".webp": ".png"}
-"""What Pillow reads although data folders do not hold files of such names -> the suffix there."""
-_NOT_READ = ".gif .jp2 .heic .heif .avif .dng .raw .jxl .tga .ppm .pgm"
-PICTURES = {*SUFFIXES, *RENAMED, *_NOT_READ.split()}
-"""Suffixes of photos, whether or not they are read."""
-READ = ", ".join(suffix[1:] for suffix in (*SUFFIXES, *RENAMED))
-LeftOut = dict[str, list[str]]
-"""Reason -> files that an ingest does not take."""
 Masks = dict[str, list[Path]]
 """Name of an image, which may end in ``_mask``, as ``names.composed`` spells it -> its masks."""
-_SHOWN = 3  # names per reason
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ class Plan:
     left_out: LeftOut = field(default_factory=dict)
 
     def checked(self, depth: int) -> "Plan":
-        """The plan in the order of its places, each of which has so many parts: the one gate for all layouts.
+        """The plan in the order of its places, each of which has ``depth`` parts: the one check for all layouts.
 
         Raises InputError for an empty plan, a place outside the target, a category that may not be called so, and two
         places that are one file or folder where case or accents do not count.
@@ -134,78 +126,43 @@ def masks_of(image: Path, masks: Masks) -> list[Path]:
     return masks.get(f"{name}_mask") or masks.get(name) or []
 
 
-def is_readable_name(path: Path) -> bool:
-    """Whether a file's name is that of an image which can be ingested."""
-    return is_image_name(path) or (path.suffix.lower() in RENAMED and not path.name.startswith("."))
-
-
-def is_of_the_system(path: Path) -> bool:
-    """Whether a file is one that macOS or Windows puts beside photos by itself."""
-    return path.name in (".DS_Store", "Thumbs.db", "desktop.ini") or path.name.startswith("._")
-
-
-def left_out_line(groups: LeftOut) -> str:
-    """How many files are left out, in all and for each reason, with some of their names; empty for none."""
-    parts = [
-        f"{len(names)} {reason} ({', '.join(sorted(names)[:_SHOWN])}{', …' * (len(names) > _SHOWN)})"
-        for reason, names in sorted(groups.items())
-    ]
-    count = sum(map(len, groups.values()))
-    return printable(f"left out {count} file{'s' * (count > 1)}: {', '.join(parts)}") if parts else ""
-
-
 def count_by_split(items: Iterable[Item]) -> dict[str, dict[str, int]]:
     """Numbers of files: {category: {"train": ..., "test good": ..., "test anomalous": ..., "masks": ...}}.
 
     The category is "" where the target is the category itself, and "images" counts what is in no split.
     """
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, Counter[str]] = {}
     for item in items:
         *above, group, _ = item.place.parts
-        split = above[-1] if above else ""
-        key = {"": "images", "train": "train", "ground_truth": "masks"}.get(split, split)
+        split = above[-1] if above else "images"
+        key = "masks" if item.is_mask else split
         if split == "test":
             key = "test good" if group == GOOD else "test anomalous"
-        row = counts.setdefault(above[0] if len(above) > 1 else "", {})
-        row[key] = row.get(key, 0) + 1
-    return counts
-
-
-Row = Mapping[str, int]
-TOTALS: dict[str, Callable[[Row], int]] = {
-    "images": lambda row: sum(count for key, count in row.items() if key != "masks"),
-    "train": lambda row: row.get("train", 0),
-    "test": lambda row: row.get("test good", 0) + row.get("test anomalous", 0),
-    "masks": lambda row: row.get("masks", 0),
-    "normal": lambda row: row.get("train", 0) + row.get("test good", 0),
-    "anomalous": lambda row: row.get("test anomalous", 0),
-}
-"""What a published number can count, from the sums over all categories."""
+        counts.setdefault(above[0] if len(above) > 1 else "", Counter())[key] += 1
+    return {category: dict(row) for category, row in counts.items()}
 
 
 def count_lines(items: Iterable[Item]) -> list[str]:
     """A line per category."""
-    return [
-        f"{category}: {text}" if category else text
-        for category, row in sorted(count_by_split(items).items())
-        for text in [", ".join(f"{count} {key}" for key, count in sorted(row.items()))]
-    ]
+    rows = sorted(count_by_split(items).items())
+    texts = [(name, ", ".join(f"{count} {key}" for key, count in sorted(row.items()))) for name, row in rows]
+    return [f"{name}: {text}" if name else text for name, text in texts]
 
 
 def differences(items: tuple[Item, ...], published: Mapping[str, int], partial: bool) -> list[str]:
     """A line for each published total that was not met, or one that says that all were, or why none is known.
 
-    ``partial``: only some categories were wanted, so that totals say nothing.
+    ``published`` may count images, train, test, masks, normal, anomalous, and folders. ``partial``: only some
+    categories were wanted, so that totals say nothing.
     """
     if partial:
         return ["published counts are of all categories: not checked"]
     if not published:
         return ["published counts are not known here: not checked"]
-    rows = count_by_split(items).values()
-    sums = {key: sum(row.get(key, 0) for row in rows) for row in rows for key in row}
-    lines = []
-    for name, expected in published.items():
-        found = len({item.place.parent for item in items}) if name == "folders" else TOTALS[name](sums)
-        if found != expected:
-            lines.append(f"{name}: {found}, published are {expected}")
+    found = sum((Counter(row) for row in count_by_split(items).values()), Counter())
+    found["folders"] = len({item.place.parent for item in items})
+    found["images"] = len([item for item in items if not item.is_mask])
+    found["test"] = found["test good"] + found["test anomalous"]
+    found["normal"], found["anomalous"] = found["train"] + found["test good"], found["test anomalous"]
+    lines = [f"{key}: {found[key]}, published are {n}" for key, n in published.items() if found[key] != n]
     return lines or ["counts are the published ones: " + ", ".join(f"{n} {key}" for key, n in published.items())]

@@ -4,14 +4,14 @@ The first four have a folder per category. They differ in the names of folders a
 function here turns one into the same plan. DTD (Cimpoi et al., CVPR 2014) has ``images/CLASS/CLASS_NNNN.jpg``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import composed
 from anomaly_lib.data.folder import GOOD, Listing, list_folder
 from anomaly_lib.data.images import printable
-from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
+from anomaly_tools.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
 
 VALIDATION_PREFIX = "validation_"
 """Normal images of a validation split join ``train/good``; their numbers start at 000 again."""
@@ -19,27 +19,23 @@ _VALIDATION_NOTE = (
     f"validation/good is in train/good, its names begin with {VALIDATION_PREFIX}: thresholds come from a share of "
     "train/good that is held out (split.held_out)"
 )
+_NONE_PRIVATE = "private test sets: none here"
 _TEXTURES_NOTE = "textures for synthetic anomalies: name this folder under 'textures' in params.yaml"
 
 
-def is_mvtec_ad(folder: Path) -> bool:
-    """MVTec AD; also what ``data ingest`` writes."""
-    return (folder / "train" / GOOD).is_dir() and (folder / "test").is_dir() and not (folder / "validation").is_dir()
+def _has(*inside: str, no: str | None = None) -> Callable[[Path], bool]:
+    """Says of a folder whether it has all of these folders, and not the other one."""
+    return lambda folder: all((folder / name).is_dir() for name in inside) and not (no and (folder / no).is_dir())
 
 
-def is_mvtec_ad_2(folder: Path) -> bool:
-    """MVTec AD 2: the only one with a public and private test sets."""
-    return (folder / "train" / GOOD).is_dir() and (folder / "test_public").is_dir()
-
-
-def is_mvtec_loco(folder: Path) -> bool:
-    """MVTec LOCO AD: a validation split, and a test split by kinds of anomaly."""
-    return (folder / "validation" / GOOD).is_dir() and (folder / "test").is_dir()
-
-
-def is_btad(folder: Path) -> bool:
-    """BTAD: "ok" instead of "good"."""
-    return (folder / "train" / "ok").is_dir() and (folder / "test").is_dir()
+is_mvtec_ad = _has("train/good", "test", no="validation")
+"""MVTec AD; also what ``data ingest`` writes."""
+is_mvtec_ad_2 = _has("train/good", "test_public")
+"""MVTec AD 2: the only one with a public and private test sets."""
+is_mvtec_loco = _has("validation/good", "test")
+"""MVTec LOCO AD: a validation split, and a test split by kinds of anomaly."""
+is_btad = _has("train/ok", "test")
+"""BTAD: "ok" instead of "good"."""
 
 
 def plan_mvtec_ad(folders: list[Path], request: Request) -> Plan:
@@ -67,11 +63,7 @@ def plan_mvtec_ad_2(folders: list[Path], request: Request) -> Plan:
             if group.name != "ground_truth":
                 items += _test_group(folder, group, public / "ground_truth" / group.name)
     private = sorted({path.name for folder in folders for path in folder.glob("test_private*")})
-    left_out = (
-        f"left out, as they have no labels: {printable(', '.join(private))}"
-        if private
-        else "private test sets: none here"
-    )
+    left_out = f"left out, as they have no labels: {printable(', '.join(private))}" if private else _NONE_PRIVATE
     return Plan(tuple(items), (_VALIDATION_NOTE, left_out))
 
 

@@ -1,11 +1,11 @@
 """Keep real data out of the store inside the repository, and the sample set in ``data/``.
 
 ``data.dvc`` names the remote of all of ``data/``: ``store``, which lies in the repository and holds the sample set.
-After an ingest it names ``mine``, whose place in ``.dvc/config`` is below a file: nobody can write there, not even
-root, so that a push fails until somebody gives it another place, while pull and checkout work as before.
+After an ingest it names ``mine``, whose path in ``.dvc/config`` is below a file and thus never writable: a push fails
+until the user gives it another path, while pull and checkout work as before.
 
-The ``dvc add data`` that follows records what is there. Without the sample set, its textures, which every pipeline
-reads, would be gone from ``data.dvc``, and nothing could bring them: hence first the sample set, then an ingest.
+The ``dvc add data`` that follows records the present content. Without the sample set, its textures, which every
+pipeline reads, would drop out of ``data.dvc`` and could not be pulled any more: the sample set comes first.
 """
 
 from pathlib import Path

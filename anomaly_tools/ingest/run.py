@@ -7,23 +7,15 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.errors import InputError, nearest, refused
 from anomaly_lib.base.names import composed, why_name_is_refused
 from anomaly_lib.data.images import printable
-from anomaly_lib.ingest.guard import guard_store
-from anomaly_lib.ingest.layouts import LAYOUTS, Layout
-from anomaly_lib.ingest.plan import (
-    PICTURES,
-    LeftOut,
-    Plan,
-    Request,
-    count_lines,
-    differences,
-    is_of_the_system,
-    left_out_line,
-)
-from anomaly_lib.ingest.sources import find_layout, fingerprint, opened
-from anomaly_lib.ingest.write import finish, hidden_folders, is_finished, partial_folder, write_plan
+from anomaly_lib.data.photos import PICTURES, LeftOut, is_of_the_system, left_out_line
+from anomaly_tools.ingest.guard import OWN, guard_store
+from anomaly_tools.ingest.layouts import LAYOUTS, Layout
+from anomaly_tools.ingest.plan import Plan, Request, count_lines, differences
+from anomaly_tools.ingest.sources import find_layout, fingerprint, opened
+from anomaly_tools.ingest.write import finish, hidden_folders, is_finished, partial_folder, write_plan
 
 
 @dataclass(frozen=True)
@@ -31,6 +23,7 @@ class Outcome:
     """What an ingest did."""
 
     target: Path
+    layout: Layout
     was_there: bool
     """Whether the same ingest had been done before."""
     lines: tuple[str, ...] = ()
@@ -40,19 +33,33 @@ class Outcome:
     guarded: bool = False
     """Whether ``data.dvc`` was turned away from the store inside the repository."""
 
+    def report(self) -> str:
+        """What was done and what comes next, in lines."""
+        target = os.path.relpath(self.target)
+        lines = [f"{target} is there already, from the same source: nothing to do"]
+        if not self.was_there:
+            lines = [f"wrote {target}", *(f"  {line}" for line in self.lines), *filter(None, [self.left_out])]
+            lines += [f"licence: {self.layout.licence}", "next: dvc add data"]
+            lines += [f"      {self.layout.next_step.format(target=target)}"]
+        if self.guarded:
+            lines += [f"data.dvc names the remote '{OWN}' now: 'dvc push' fails until you give it a place of your own,"]
+            lines += [f"      dvc remote modify --local {OWN} url /path/or/url"]
+        return "\n".join(lines)
+
 
 def ingest(request: Request, output: Path | None = None, progress: bool = True) -> Outcome:
-    """Bring what was asked for into ``output`` (by default the layout's), whole or not at all.
+    """Write what was asked for into ``output`` (by default the layout's), atomically.
 
-    Photos of one's own become the category ``output``/name. Raises InputError for a source that is not of the layout,
+    The user's own photos become the category ``output``/name. Raises InputError for a source that is not of the layout,
     a target that is taken, too little room, and files that cannot be read. Interrupted, it leaves a hidden folder
     beside the target, from which the same call goes on.
     """
+    if request.layout not in LAYOUTS:
+        raise InputError(f"unknown layout '{request.layout}': {nearest(request.layout, LAYOUTS)}")
     try:
         return _ingest(request, (output or Path(LAYOUTS[request.layout].output)).absolute(), progress)
     except OSError as error:  # a name too long, a folder that may not be read, a disk that fails
-        place = printable(str(error.filename or request.layout))
-        raise InputError(f"{place}: {error.strerror or error}; cure that and run the command again") from error
+        raise refused(error) from error
 
 
 def _ingest(request: Request, output: Path, progress: bool) -> Outcome:
@@ -61,7 +68,7 @@ def _ingest(request: Request, output: Path, progress: bool) -> Outcome:
     target = output / (request.name or "")
     record = request.settings() | {"sources": [fingerprint(source) for source in sources]}
     if is_finished(target, record):
-        return Outcome(target, was_there=True, guarded=guard_store(target))
+        return Outcome(target, layout, was_there=True, guarded=guard_store(target))
     guard_store(target, only_check=True)
     _, own = hidden_folders(target)
     with partial_folder(target, record) as folder:
@@ -73,7 +80,7 @@ def _ingest(request: Request, output: Path, progress: bool) -> Outcome:
         guarded = guard_store(target)
         finish(folder, target)
     shutil.rmtree(own, ignore_errors=True)
-    return Outcome(target, was_there=False, lines=lines, left_out=left_out, guarded=guarded)
+    return Outcome(target, layout, was_there=False, lines=lines, left_out=left_out, guarded=guarded)
 
 
 def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
@@ -87,7 +94,7 @@ def _sources(request: Request, layout: Layout) -> tuple[Path, ...]:
         raise InputError("--masks needs --bad: masks say where the defects of bad photos are")
     if not photos and any((request.good, request.bad, request.masks, request.name)):
         raise InputError(f"--good, --bad, --masks and --name are for 'data ingest folder', not for {request.layout}")
-    if photos and (reason := why_name_is_refused(request.name)):
+    if request.name is not None and (reason := why_name_is_refused(request.name)):
         remedy = "name the category by letters, digits, '.', '_' and '-', not a path"
         raise InputError(printable(f"--name {request.name}: {reason}; {remedy}"))
     sources = request.folders() or ((layout.default_source(),) if layout.default_source else ())
@@ -113,7 +120,7 @@ def _plan(request: Request, layout: Layout, sources: tuple[Path, ...], own: Path
 
 
 def _left_out(folders: list[Path], plan: Plan) -> LeftOut:
-    """Files of images that a public layout does not take, as somebody may have added some."""
+    """Files of images that a public layout does not take, such as later additions."""
     taken = {source for item in plan.items for source in item.sources}
     others = [
         os.path.relpath(path, folder.parent)
