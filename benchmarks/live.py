@@ -2,8 +2,8 @@
 
     python -m anomaly_tools.live && python benchmarks/live.py
 
-Image: the largest difference of what the model gets, in steps of 8-bit values. Map: the largest difference as a share of
-the category's largest value. Decided otherwise: images, at the calibrated threshold. Latency is the median in the
+Image: the largest difference of what the model gets, in steps of 8-bit values. Map: the largest difference as a share
+of the category's largest value. Decided otherwise: images, at the calibrated threshold. Latency is the median in the
 browser, on one thread.
 """
 
@@ -15,9 +15,6 @@ import statistics
 import anomaly_lib  # noqa: F401  chooses numerics before NumPy and torch load
 
 # isort: split
-import numpy as np
-from harness import run
-
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import make_deterministic
 from anomaly_lib.data import load_category
@@ -27,6 +24,9 @@ from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import load_profile, project_root
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.reporting.tables import markdown_table
+from harness import run
+
+import numpy as np
 
 ASK = "const [done, ...what] = [arguments[3], arguments[0], arguments[1], arguments[2]];"
 ASK += "live.detect(...what).then(done, error => done({error: String(error)}))"

@@ -281,7 +281,10 @@ def test_vietnamese_and_a_narrow_phone(page):
 def test_every_picture_has_words_and_every_control_a_name(page):
     page.find_element("id", "ask").click()
     seen(page)
-    nameless = """return [...document.querySelectorAll('button, select, input, canvas, svg')].filter((node) =>
-      !(node.getAttribute('aria-label') || node.textContent.trim() || node.labels?.[0]?.textContent.trim())).map(n => n.outerHTML)"""
+    nameless = """
+    const name = (node) => node.getAttribute('aria-label') || node.textContent || node.labels?.[0]?.textContent || '';
+    return [...document.querySelectorAll('button, select, input, canvas, svg')].filter((node) => !name(node).trim())
+      .map((node) => node.outerHTML);
+    """
     assert page.execute_script(nameless) == []
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
