@@ -262,10 +262,10 @@ function onKey(event) {
   const far = event.shiftKey ? 4 * STEP : STEP;
   if (event.key in moves) {
     extend(state.cursor.map((value, axis) => Math.min(1, Math.max(0, value + far * moves[event.key][axis]))));
-    say(text('at', { x: percent(state.cursor[0]), y: percent(state.cursor[1]) }));
+    say('at', { x: percent(state.cursor[0]), y: percent(state.cursor[1]) });
   } else if (event.key === ' ') {
     if (state.pen) end(); else begin(state.cursor);
-    say(text(state.pen ? 'penDown' : 'penUp'));
+    say(state.pen ? 'penDown' : 'penUp');
     showPart();
   } else if (event.key === 'Enter') {
     begin(state.cursor);
@@ -284,8 +284,9 @@ function undo() {
 
 // ------------------------------------------------------------------------------------------------- looking at a part
 
-function say(text, isBusy = false) {
-  $('status').textContent = text;
+function say(key, values = {}, isBusy = false) {
+  state.said = [key, values, isBusy]; // to say it again in another language
+  $('status').textContent = text(key, values);
   $('status').classList.toggle('busy', isBusy);
 }
 
@@ -294,7 +295,7 @@ function changed() { // the picture is another one: what was seen of the old one
   state.run += 1;
   state.guess = null;
   state.results = {};
-  if ($('ask').checked) { say(text('waiting')); showCards(); } else see();
+  if ($('ask').checked) { say('waiting'); showCards(); } else see();
 }
 
 async function look(category, method, meta, image) { // one method's outputs of one image
@@ -310,7 +311,7 @@ async function see() {
   try {
     for (const method of order) {
       const { title, size } = state.meta.methods[method];
-      say(text(engine.loaded.size < METHODS.length ? 'loading' : 'busy', { title }), true);
+      say(engine.loaded.size < METHODS.length ? 'loading' : 'busy', { title }, true);
       const image = squeezed(pixels, size);
       const found = await look(state.category, method, state.meta, image);
       if (run !== state.run) return; // the part has changed meanwhile
@@ -318,10 +319,10 @@ async function see() {
       state.results[method] = { ...found.arrays, image, clean: squeezed(clean, size) };
       showCard(method);
     }
-    say(text('done', { milliseconds: Math.round(milliseconds) }));
+    say('done', { milliseconds: Math.round(milliseconds) });
     if (state.guess) remember();
   } catch (error) {
-    say(text('failed', { reason: error.message }));
+    say('failed', { reason: error.message });
   }
 }
 
@@ -465,7 +466,7 @@ function showCard(method) {
   const result = state.results[method];
   if (result) {
     const view = element('canvas', { role: 'img' }), map = element('canvas', { role: 'img' });
-    const choice = element('select', { id: `view-${method}`, 'aria-label': `${title}: ${text('view')}` });
+    const choice = element('select', { id: `view-${method}` });
     choice.append(...viewNames(method).map((name) => element('option', { value: name }, viewWords(method, name))));
     choice.value = state.views[method];
     choice.onchange = () => { state.views[method] = choice.value; showView(method, view); };
@@ -475,8 +476,8 @@ function showCard(method) {
     card.append(
       element('p', { class: 'verdict' }), element('p', { class: 'guessed small' }),
       element('div', { class: 'pictures' },
-        element('figure', {}, view, element('figcaption', {}, choice)),
-        element('figure', {}, map, element('figcaption', {}, text('map')))),
+        element('figure', {}, view), element('figure', {}, map, element('figcaption', {}, text('map')))),
+      element('label', { for: choice.id }, text('view')), choice,
       element('p', { class: 'telling' }, telling(method)));
   }
   card.append(...thresholdControl(method), element('div', { class: 'strip' }), element('p', { class: 'confusion small' }));
@@ -539,7 +540,7 @@ async function mergeFiles(files) {
       }
     } catch { bad.push(file.name); }
   }
-  return { all: [...merged.values()], names: [...names], bad };
+  return { all: [...merged.values()], names: [...names], bad, count: files.length };
 }
 
 function tableRow(label, paint, list) {
@@ -549,7 +550,7 @@ function tableRow(label, paint, list) {
   return element('tr', {}, element('th', { scope: 'row' }, label), ...cells.map((text) => element('td', { class: 'number' }, text)));
 }
 
-function showClass({ all, names, bad }, count) {
+function showClass({ all, names, bad, count }) {
   $('class-status').textContent = [
     text('teacherStatus', { files: count - bad.length, people: names.length, records: all.length }),
     ...bad.map((name) => text('teacherBad', { name })),
@@ -583,10 +584,10 @@ function translate() {
   document.documentElement.lang = state.language;
   document.title = text('title');
   document.querySelectorAll('[data-text]').forEach((node) => { node.textContent = words[node.dataset.text]; });
-  $('guesses').replaceChildren(...METHODS.map((method) => element('label', {},
-    element('input', { type: 'checkbox', name: 'alarm', value: method }), ` ${method.toUpperCase()}`)));
   showOpacity();
   showRecord();
+  if (state.said) say(...state.said);
+  if (state.merged) showClass(state.merged);
   if (state.photo) { fillPhotos(); showPart(); showCards(); }
 }
 
@@ -614,7 +615,7 @@ async function chooseOwn(file) {
   const address = URL.createObjectURL(file);
   try {
     state.photo = { name: file.name, own: true, canvas: await decoded(address) };
-  } catch (error) { say(text('failed', { reason: `${file.name}: ${error.message}` })); return; } finally { URL.revokeObjectURL(address); }
+  } catch (error) { say('failed', { reason: `${file.name}: ${error.message}` }); return; } finally { URL.revokeObjectURL(address); }
   state.strokes = [];
   fillPhotos();
   changed();
@@ -662,7 +663,7 @@ function connect() {
   $('ask').onchange = () => { if (!$('ask').checked && !Object.keys(state.results).length) see(); };
   $('download').onclick = () => download({ format: STORE, version: FORMAT, name: $('name').value.trim(), records: records() }, 'predictions.json');
   $('forget').onclick = () => keep([]);
-  $('class-files').onchange = async () => showClass(await mergeFiles($('class-files').files), $('class-files').files.length);
+  $('class-files').onchange = async () => { state.merged = await mergeFiles($('class-files').files); showClass(state.merged); };
   $('to-student').onclick = () => show(false);
   $('to-teacher').onclick = () => show(true);
   $('language').onchange = () => { state.language = $('language').value; translate(); };
@@ -672,9 +673,11 @@ async function open() {
   document.querySelector('.bar').style.background = `linear-gradient(to right, ${COLOURS.filter((_, i) => i % 32 === 0 || i === 255).map((c) => `rgb(${c})`)})`;
   if (navigator.language?.startsWith('vi')) state.language = $('language').value = 'vi';
   $('category').replaceChildren(...CATEGORIES.map((name) => element('option', { value: name }, name)));
+  $('guesses').replaceChildren(...METHODS.map((method) => element('label', {},
+    element('input', { type: 'checkbox', name: 'alarm', value: method }), ` ${method.toUpperCase()}`)));
   connect();
   translate();
-  started.catch((error) => say(text('failed', { reason: error.message })));
+  started.catch((error) => say('failed', { reason: error.message }));
   await chooseCategory(CATEGORIES[0]);
 }
 
