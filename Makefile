@@ -66,6 +66,7 @@ format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks
 	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks/demos
+	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks/from_scratch
 
 profiles:  ## copy dvc.yaml to all profiles, after a change of it
 	for folder in profiles/*/; do cp dvc.yaml $$folder; done
