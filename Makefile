@@ -1,4 +1,4 @@
-# The two commands of the README are `make repro` and `make test`; both start from Python 3.11, git and make alone.
+# The commands of the README are `make quick`, `make repro` and `make test`; all start from Python 3.11, git and make alone.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin

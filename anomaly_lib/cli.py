@@ -1,9 +1,7 @@
 """The commands. Exit code 0: fine. 1: checked, and something is wrong. 2: bad input, one line on stderr."""
 
-import importlib
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -14,15 +12,6 @@ from anomaly_lib import data_commands
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError, exit_code
 
-TOOLS = {
-    "check": "anomaly_tools.check",
-    "compare": "anomaly_tools.compare",
-    "fanout": "anomaly_tools.fanout",
-    "profile": "anomaly_tools.profiles",
-    "times": "anomaly_tools.times",
-    "data sample": "anomaly_tools.sample.write",
-}
-"""Command -> the module whose ``run`` it calls. The library does not import tools: they are found by name."""
 PROGRAM = "python -m anomaly_lib"
 Only = Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")]
 Profile = Annotated[str | None, Option(help="a folder under profiles/; default: the root profile")]
@@ -58,20 +47,10 @@ def _suite() -> None:
 # Each command imports what it needs: `data describe` must not wait for torch.
 
 
-def _tool(command: str) -> ModuleType:
-    package = TOOLS[command].partition(".")[0]
-    try:
-        return importlib.import_module(TOOLS[command])
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise InputError(f"'{command}' is part of {package}, which is not installed; run 'make env'") from None
-
-
 @app.command()
 def check() -> int:
     """Is this environment complete? [OK] and [FAIL] lines."""
-    return _tool("check").run()
+    return data_commands.tool("check").run()
 
 
 @app.command()
@@ -86,19 +65,7 @@ def fanout(
     ] = None,
 ) -> int:
     """Run the stages of a profile side by side."""
-    return _tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
-
-
-@app.command()
-def profile(
-    name: Annotated[str, Argument(help="of the new profile, a folder under profiles/")],
-    data: Annotated[str, Option(help="folder of categories, from the project's root")],
-    like: Annotated[str | None, Option(help="profile with the settings; default: the root profile")] = None,
-    categories: Annotated[str | None, Option(help="with commas between them; default: those in the folder")] = None,
-    textures: Annotated[str | None, Option(help="folder of textures; default: as the other profile")] = None,
-) -> int:
-    """Make a profile for other data with the settings of one that is there."""
-    return _tool("profile").run(name, like, data, categories.split(",") if categories else None, textures)
+    return data_commands.tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
 
 
 @app.command("profile")
@@ -112,7 +79,7 @@ def new_profile(
     textures: Annotated[str | None, Option(help="folder of textures; default: those of the settings")] = None,
 ) -> int:
     """Make a profile for other data from one that is there."""
-    return _tool("profile").run(name, like, data, category, textures)
+    return data_commands.tool("profile").run(name, like, data, category, textures)
 
 
 @app.command()
@@ -125,7 +92,7 @@ def times(
 
     params = load_profile(profile)
     numerics.choose(params.numerics)  # before the tool loads torch
-    return _tool("times").run(params, repeats)
+    return data_commands.tool("times").run(params, repeats)
 
 
 @app.command()
@@ -140,17 +107,7 @@ def compare(
     the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or git holds no results of the
     profile. 1: something differs or is missing. 2: cannot be compared.
     """
-    return _tool("compare").run(profile, folder, json)
-
-
-@data_commands.app.command()
-def sample(
-    output: Annotated[Path, Option()] = Path("data"),
-    seed: Annotated[int | None, Option(help="another seed gives another data set")] = None,
-    workers: Annotated[int, Option(min=1, help="processes; the bytes do not change")] = 1,
-) -> int:
-    """Write the procedural sample data set."""
-    return _tool("data sample").run(output, seed, workers)
+    return data_commands.tool("compare").run(profile, folder, json)
 
 
 @app.command()
@@ -162,6 +119,7 @@ def detect(
     seed: Annotated[int | None, Option(help="its random seed; default: the profile's first")] = None,
     profile: Profile = None,
     model: Annotated[Path | None, Option(help="folder of a trained or imported model")] = None,
+    bundle: Annotated[Path | None, Option(help="folder of an exported model; needs no torch")] = None,
     region: Annotated[Path | None, Option(help="region of interest; see docs/techniques.md")] = None,
     tile: Annotated[int | None, Option(min=1, help="cut larger photos into tiles of that side, in pixels")] = None,
     overlap: Annotated[float | None, Option(help="share of a tile, with --tile; default: 0.25")] = None,
@@ -172,28 +130,44 @@ def detect(
     """Score photos with a trained model: pictures, JSON, CSV.
 
     Scores an image, or all images of a folder and its sub-folders, with a model that is named by --method and
-    --category, or by --model. Exit code 0: all done. 1: some could not be read and were skipped. 2: nothing could be
-    done.
+    --category, by --model, or by --bundle. Exit code 0: all done. 1: some could not be read and were skipped. 2:
+    nothing could be done.
 
     With --tile, each tile is resized to the model's input. The model should come from such tiles ('data tile'): one
     trained on whole photos knows parts at another scale, and its thresholds do not hold.
     """
-    # chooses numerics, before the next imports load torch
-    folder, threads = _model_folder(model, method=method, category=category, seed=seed, profile=profile)
-    from anomaly_lib.base.reproducibility import make_deterministic
-    from anomaly_lib.detect import run
+    named = {"method": method, "category": category, "seed": seed, "profile": profile}
+    chosen = _bundle(bundle, model=model, region=region, **named) if bundle else _trained_model(model, **named)
+    from anomaly_lib.detect.run import detect as look
     from anomaly_lib.figures.style import use_style
-    from anomaly_lib.methods.checkpoints import load_model
 
-    tiling = _tiling(tile, overlap)
-    make_deterministic(threads)
-    use_style()
-    looks = {"region": region, "tiling": tiling, "pictures": not no_pictures, "maps": maps}
-    results = run.detect(load_model(folder), images, output, **looks)
+    pictures = not no_pictures
+    if pictures:
+        use_style()
+    looks = {"region": region, "tiling": _tiling(tile, overlap), "pictures": pictures, "maps": maps}
+    results = look(chosen, images, output, **looks)
     for problem in results.skipped:
         print(f"skipped: {problem}", file=sys.stderr)
     print(results.to_json() if json else results.summary(output))
     return 1 if results.skipped else 0
+
+
+def _bundle(bundle: Path, **others: Any) -> Any:
+    """The bundle that --bundle names; without torch."""
+    if given := [name for name, value in others.items() if value is not None]:
+        raise InputError(f"--bundle names the model alone, with its region of interest: leave out --{given[0]}")
+    from anomaly_lib.export.bundle import load_bundle
+
+    return load_bundle(bundle)
+
+
+def _trained_model(model: Path | None, **pipeline: Any) -> Any:
+    folder, threads = _model_folder(model, **pipeline)  # chooses numerics, before the next imports load torch
+    from anomaly_lib.base.reproducibility import make_deterministic
+    from anomaly_lib.methods.checkpoints import load_model
+
+    make_deterministic(threads)
+    return load_model(folder)
 
 
 def _model_folder(model: Path | None, **pipeline: Any) -> tuple[Path, int]:
@@ -216,9 +190,9 @@ def _model_folder(model: Path | None, **pipeline: Any) -> tuple[Path, int]:
 
 def _tiling(tile: int | None, overlap: float | None):
     """The tiles that --tile and --overlap ask for, or None."""
-    from anomaly_lib.tiling.grid import Tiling
-
     if tile:
+        from anomaly_lib.tiling.grid import Tiling
+
         return Tiling(tile, 0.25 if overlap is None else overlap)
     if overlap is not None:
         raise InputError("--overlap is of tiles: give their side with --tile, too")
@@ -256,3 +230,41 @@ def export_official(
 
     for file in official.export_official(model, output):
         print(f"wrote {file}")
+
+
+@app.command()
+def export(
+    method: Annotated[str, Argument(help="of a model that the pipeline trained")],
+    category: Annotated[str, Option(help="its category")],
+    output: Annotated[Path, Option(help="folder for the bundle")],
+    seed: Annotated[int | None, Option(help="its random seed; default: the profile's first")] = None,
+    profile: Profile = None,
+) -> None:
+    """Write a trained model as a bundle that runs without torch: ONNX and a record."""
+    from anomaly_lib.params import load_profile, project_root
+
+    params = load_profile(profile)
+    numerics.choose(params.numerics)
+    from anomaly_lib.base.reproducibility import make_deterministic
+    from anomaly_lib.export import write
+    from anomaly_lib.methods.checkpoints import load_model
+    from anomaly_lib.pipeline.runs import find_model
+
+    make_deterministic(params.threads)
+    model = load_model(find_model(params, method, category, seed))
+    data = project_root() / params.data / category
+    folder = write.export(model, data, output, params.evaluation.region_of_interest)
+    print(f"wrote {folder}: {model.method.title}, {model.category}; 'python -m anomaly_lib verify {folder}' checks it")
+
+
+@app.command()
+def verify(bundle: Annotated[Path, Argument(help="folder that 'export' wrote")]) -> int:
+    """Does a bundle still say what the trained model said? Exit code 1: no."""
+    from anomaly_lib.export import verify
+
+    problems = verify.verify(bundle)
+    for problem in problems:
+        print(f"{bundle}: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"{bundle}: its model says what the trained model said")
+    return 1 if problems else 0

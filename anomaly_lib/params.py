@@ -228,7 +228,7 @@ def parse_params(raw: Any) -> Params:
     if not isinstance(methods, dict):
         raise InputError("methods: a mapping of method names to their settings is needed")
     typed = {name: _method_params(name, methods[name] or {}, raw.get("textures")) for name in baselines_last(methods)}
-    return _validated(Params, raw | {"methods": typed}, [])
+    return validated(Params, raw | {"methods": typed}, [])
 
 
 def _method_params(name: str, section: Any, textures: Any) -> MethodParams:
@@ -237,10 +237,10 @@ def _method_params(name: str, section: Any, textures: Any) -> MethodParams:
     if not isinstance(section, dict):
         raise InputError(f"methods.{name}: a mapping of settings is needed, not {section!r}")
     if "textures" not in model.model_fields:
-        return _validated(model, section, keys)
+        return validated(model, section, keys)
     if "textures" in section:
         raise InputError(f"methods.{name}.textures: set the profile's own 'textures' instead; all stages use that one")
-    return _validated(model, section | {"textures": textures}, keys)
+    return validated(model, section | {"textures": textures}, keys)
 
 
 def params_hash(*sections: Frozen) -> str:
@@ -263,7 +263,7 @@ def project_root(start: Path | None = None) -> Path:
     raise InputError(f"{start}: not inside the project; change into the folder that holds data.dvc")
 
 
-def _validated(model: type[Frozen], section: dict, where: list[str]) -> Any:
+def validated(model: type[Frozen], section: dict, where: list[str]) -> Any:
     """The section as ``model``; the first thing that is wrong becomes one line."""
     try:
         return model.model_validate(section)

@@ -12,7 +12,8 @@ import pytest
 
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.cli import TOOLS, main
+from anomaly_lib.cli import main
+from anomaly_lib.data_commands import TOOLS
 from anomaly_tools import check, digest
 from tests import layouts
 

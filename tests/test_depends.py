@@ -89,7 +89,7 @@ CHANGES = {
     "code that all share": ("anomaly_lib/base/numerics.py", '"avx2"', '"default"', EVERYTHING),
     "a file that a module reads": ("anomaly_lib/reporting/published.json", "{", "{ ", {"06_report"}),
     "a comment and a docstring": ("anomaly_lib/methods/base.py", '"""', '"""# ', set()),
-    "an unrelated module": ("anomaly_lib/ingest/plan.py", "LONGEST_NAME = 254", "LONGEST_NAME = 253", set()),
+    "an unrelated module": ("anomaly_lib/data/validate.py", "def validate(", "x = 1\n\n\ndef validate(", set()),
     "the line of another method": ("anomaly_lib/registry.py", "METHODS = {", 'METHODS = {\n    "toy": "toy",', set()),
     "a package's version": ("requirements.lock", "anywidget==", "anywidget==9", {"01_explore_data", "02_synthesize"}),
 }

@@ -12,7 +12,7 @@ import pytest
 from anomaly_tools import PACKAGES
 
 LIBRARY = PACKAGES[0]
-LINES_OF_LIBRARY = 13_780
+LINES_OF_LIBRARY = 12_300
 """What the library has now; the goal is 12,000. Lower it whenever the library shrinks, never raise it."""
 LINES_OF_MODULE, LINES_OF_FUNCTION = 320, 50
 

@@ -118,6 +118,15 @@ def read_header(path: Path | str) -> Header:
         return Header(width, height, image.mode, image.format or "", orientation)
 
 
+def squeezed(rgb: np.ndarray, image_size: int) -> np.ndarray:
+    """A photo (H, W, 3) uint8 as a method sees it: (3, S, S) float32 in [0, 1], resized bilinearly with antialiasing.
+
+    Pillow resizes in 8-bit integer arithmetic, so the values are the same on every machine.
+    """
+    small = Image.fromarray(rgb).resize((image_size, image_size), Image.Resampling.BILINEAR)
+    return np.moveaxis(np.asarray(small), -1, 0) / np.float32(255)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of acceptable size; any failure, also while decoding in the block, is an InputError."""

@@ -8,21 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
-from anomaly_lib.data.images import Problem, read_mask, read_rgb
+from anomaly_lib.data.images import Problem, read_mask, read_rgb, squeezed
 
 
 def load_images(
     samples_or_paths: Sequence[Sample | Path | str], image_size: int, progress: bool = False
 ) -> torch.Tensor:
-    """Load images as (N, 3, S, S) float32 in [0, 1], resized bilinearly with antialiasing.
+    """Load images as (N, 3, S, S) float32 in [0, 1], each as ``images.squeezed`` has it.
 
-    Pillow resizes in 8-bit integer arithmetic, so the values are the same on every machine. Raises
-    InputError for a file that cannot be read.
+    Raises InputError for a file that cannot be read.
     """
     images = torch.empty(len(samples_or_paths), 3, image_size, image_size)
     for index, item in enumerate(progress_bar(samples_or_paths, description="images", show=progress)):
@@ -31,9 +29,8 @@ def load_images(
 
 
 def to_tensor(rgb: np.ndarray, image_size: int) -> torch.Tensor:
-    """(H, W, 3) uint8 as (3, S, S) float32 in [0, 1], resized as ``load_images`` does."""
-    resized = Image.fromarray(rgb).resize((image_size, image_size), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized)).movedim(-1, 0) / 255  # (S, S, 3) -> (3, S, S)
+    """``images.squeezed`` as a tensor."""
+    return torch.from_numpy(squeezed(rgb, image_size))
 
 
 def load_masks(samples: Sequence[Sample], image_size: int) -> torch.Tensor:

@@ -6,20 +6,20 @@ S is the model's image size, H x W the photo's own.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
-from anomaly_lib.data.images import Problem, read_header, read_rgb
+from anomaly_lib.data.images import Problem, read_header, read_rgb, squeezed
 from anomaly_lib.data.regions import load_region, read_polygons
-from anomaly_lib.data.tensors import load_images
-from anomaly_lib.figures.detection import Extra, telling_extra
-from anomaly_lib.methods.base import Method
+from anomaly_lib.methods.detector import Detector
 from anomaly_lib.tiling.grid import Tile, Tiling
 from anomaly_lib.tiling.scoring import Region, score_in_tiles, tile_images
+
+if TYPE_CHECKING:
+    from anomaly_lib.figures.detection import Extra
 
 PHOTOS_AT_ONCE = 8
 
@@ -32,7 +32,7 @@ class Look:
     score: float
     map: np.ndarray
     """(S, S) of the whole photo, or (H, W) of its tiles; float32, in the method's units."""
-    extra: Extra | None = None
+    extra: "Extra | None" = None
     """How the method came to it, if that was asked for."""
     tiles: int | None = None
     """How many were looked at; None for a photo as a whole."""
@@ -41,44 +41,42 @@ class Look:
 class Whole:
     """Photos are squeezed to S x S, a few at a time."""
 
-    def __init__(self, method: Method, region: Path | None):
+    def __init__(self, method: Detector, region: Path | None):
         self.method = method
-        self.region = load_region(region, method.params.image_size) if region else None
+        self.region = load_region(region, method.image_size).numpy() if region else None
 
     def looks(
         self, files: Sequence[Path], skipped: list[Problem], description: str, explain: bool, progress: bool
     ) -> Iterator[Look]:
         """One look per photo; those that cannot be read go to ``skipped``."""
         for readable, images in self._batches(files, skipped, description, progress):
-            scored = self.method.score(images, region=self.region)
-            explained = self.method.explain(images) if explain else {}
+            maps, scores, pictures = self.method.see(images, self.region, explain)
             for index, file in enumerate(readable):
-                extra = _extra(explained, index)
-                yield Look(file, float(scored.scores[index]), scored.maps[index].numpy(), extra)
+                yield Look(file, float(scores[index]), maps[index], _extra(pictures, index))
 
     def _batches(
         self, files: Sequence[Path], skipped: list[Problem], description: str, progress: bool
-    ) -> Iterator[tuple[list[Path], Tensor]]:
+    ) -> Iterator[tuple[list[Path], np.ndarray]]:
         """Up to PHOTOS_AT_ONCE photos as (files, (N, 3, S, S))."""
         readable, images = [], []
         for file in progress_bar(files, description=description, show=progress and len(files) > 1, unit="photo"):
             try:
-                images.append(load_images([file], self.method.params.image_size))
+                images.append(squeezed(read_rgb(file), self.method.image_size))
             except InputError as error:
                 skipped.append(error.args[0])
                 continue
             readable.append(file)
             if len(readable) == PHOTOS_AT_ONCE:
-                yield readable, torch.cat(images)
+                yield readable, np.stack(images)
                 readable, images = [], []
         if readable:
-            yield readable, torch.cat(images)
+            yield readable, np.stack(images)
 
 
 class Tiled:
     """A photo that is larger than a tile is scored in tiles, at its own resolution; one photo at a time."""
 
-    def __init__(self, method: Method, region: Path | None, tiling: Tiling):
+    def __init__(self, method: Detector, region: Path | None, tiling: Tiling):
         self.method, self.tiling = method, tiling
         self.region: Region | None = read_polygons(region) if region else None
 
@@ -107,10 +105,10 @@ class Tiled:
             return 0
         return self.tiling.count(header.height, header.width)
 
-    def _worst_tile(self, photo: np.ndarray, tile: Tile) -> Extra | None:
+    def _worst_tile(self, photo: np.ndarray, tile: Tile) -> "Extra | None":
         """How the method sees the tile with the highest score, on a background of the photo's proportions."""
-        images = tile_images(photo, [tile], self.method.params.image_size)
-        extra = _extra(self.method.explain(images), 0)
+        images = tile_images(photo, [tile], self.method.image_size)
+        extra = _extra(self.method.see(images, explain=True)[2], 0)
         if extra is None:
             return None
         title = f"tile with the highest score (row {tile.row + 1}, column {tile.column + 1}):\n{extra.title}"
@@ -120,8 +118,12 @@ class Tiled:
 Looker = Whole | Tiled
 
 
-def _extra(explained: dict[str, Tensor], index: int) -> Extra | None:
-    return telling_extra({name: pictures[index].cpu().numpy() for name, pictures in explained.items()})
+def _extra(pictures: dict[str, np.ndarray], index: int) -> "Extra | None":
+    if not pictures:
+        return None
+    from anomaly_lib.figures.detection import telling_extra  # matplotlib, which tables do not need
+
+    return telling_extra({name: picture[index] for name, picture in pictures.items()})
 
 
 def _framed(pixels: np.ndarray, tile: Tile, proportion: float) -> np.ndarray:

@@ -10,21 +10,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.nn.functional import adaptive_max_pool2d
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem, printable, read_header, read_rgb
+from anomaly_lib.data.photos import LeftOut, left_out_line
 from anomaly_lib.detect.files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
 from anomaly_lib.detect.looks import Look, Looker, Tiled, Whole
-from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.evaluation.curves import label_regions
-from anomaly_lib.evaluation.thresholds import decide, decision_words
-from anomaly_lib.figures.detection import Detection, detection_figure
+from anomaly_lib.evaluation.thresholds import decide, decision_words, is_anomalous
 from anomaly_lib.figures.style import MapScale, map_scale, save_figure
-from anomaly_lib.ingest.plan import LeftOut, left_out_line
-from anomaly_lib.methods.checkpoints import TrainedModel
+from anomaly_lib.methods.detector import Model
 from anomaly_lib.reporting.tables import write_csv
 from anomaly_lib.tiling.grid import Tiling
 from anomaly_lib.tiling.scoring import resized
@@ -96,7 +92,7 @@ class Results:
 
 
 def detect(
-    model: TrainedModel,
+    model: Model,
     source: Path,
     output: Path,
     *,
@@ -134,7 +130,7 @@ def detect(
 class _Run:
     """Everything that stays the same from photo to photo."""
 
-    model: TrainedModel
+    model: Model
     photos: Photos
     output: Path
     stems: dict[Path, Path]
@@ -165,6 +161,8 @@ class _Run:
         return Row(self.photos.name(look.file), *found, *self.targets(look.file), self.model.digest, look.tiles)
 
     def _save_picture(self, look: Look, row: Row, file: Path, scale: MapScale) -> None:
+        from anomaly_lib.figures.detection import Detection, detection_figure  # matplotlib, which tables do not need
+
         photo, caption = _drawn_photo(look.file), _caption(self.model, row)
         detection = Detection(
             row.file, photo, _drawn_map(look.map), scale, row.score, row.threshold, look.extra, caption
@@ -176,12 +174,12 @@ class _Run:
     def _save_map(self, look: Look, file: Path) -> None:
         header, values = read_header(look.file), look.map
         if values.shape != (header.height, header.width):
-            values = resized(torch.from_numpy(values), (header.height, header.width))
+            values = resized(values, (header.height, header.width))
         with written_at_once(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, values)
 
 
-def _refuse_relative_scores(model: TrainedModel) -> None:
+def _refuse_relative_scores(model: Model) -> None:
     if model.method.scores_are_relative:
         raise InputError(
             "this model scores images in relation to each other (score_normalisation: scored_set), so that a photo has "
@@ -189,7 +187,7 @@ def _refuse_relative_scores(model: TrainedModel) -> None:
         )
 
 
-def _shown_scale(model: TrainedModel, photos: Photos, looker: Looker, progress: bool) -> MapScale:
+def _shown_scale(model: Model, photos: Photos, looker: Looker, progress: bool) -> MapScale:
     """The model's scale; without thresholds, the range of the maps of all photos, found in a pass of its own."""
     if model.thresholds.get("pixel") is not None:
         return map_scale(model.thresholds)
@@ -211,11 +209,15 @@ def _drawn_map(values: np.ndarray) -> np.ndarray:
     share = LARGEST_DRAWN / max(values.shape)
     if share >= 1:
         return values
-    size = tuple(max(1, round(length * share)) for length in values.shape)
-    return adaptive_max_pool2d(torch.from_numpy(values)[None], size)[0].numpy()
+    for axis, length in enumerate(values.shape):
+        # cell i holds pixels from floor(i L / n) on, cells overlap where L / n is no whole number
+        cells = max(1, round(length * share))
+        pixels = [slice(i * length // cells, -(-(i + 1) * length // cells)) for i in range(cells)]
+        values = np.stack([np.take(values, range(length)[cell], axis).max(axis) for cell in pixels], axis)
+    return values
 
 
-def _caption(model: TrainedModel, row: Row) -> str:
+def _caption(model: Model, row: Row) -> str:
     title = f"{model.method.title}, {model.category}, seed {model.method.seed}, model {model.digest}"
     if row.tiles is not None:
         title += f" · {row.tiles} tile{'s' if row.tiles > 1 else ''}"
@@ -227,11 +229,11 @@ def _caption(model: TrainedModel, row: Row) -> str:
     return f"{title} · contour: pixel threshold · {found}, the largest {row.largest_region_share:.2%} of the image"
 
 
-def _described(model: TrainedModel, scale: MapScale | None) -> dict:
+def _described(model: Model, scale: MapScale | None) -> dict:
     method = model.method
     about = {"method": method.name, "category": model.category, "seed": method.seed, "digest": model.digest}
     shown = {"shown_as_0": scale.zero, "shown_as_1": scale.one, "meaning": scale.label} if scale else None
-    return about | {"image_size": method.params.image_size, "thresholds": model.thresholds, "scale": shown}
+    return about | {"image_size": method.image_size, "thresholds": model.thresholds, "scale": shown}
 
 
 def _save_tables(output: Path, results: Results) -> None:

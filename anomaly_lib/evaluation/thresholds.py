@@ -16,11 +16,14 @@ resemble each other, so for pixels n overstates what is known and the achieved r
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anomaly_lib.evaluation.inputs import as_scores, to_numpy
-from anomaly_lib.params import Rule, Thresholds
+
+if TYPE_CHECKING:  # a bundle decides without the params of its training
+    from anomaly_lib.params import Rule, Thresholds
 
 RULES = ("false_positive_rate", "max", "sigma")
 

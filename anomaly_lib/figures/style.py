@@ -6,11 +6,13 @@ the same for every image of a model, so a normal image looks calm; a scale per i
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAP_COLOURS = "magma"
 MAP_LIMITS = (0.0, 2.0)
@@ -24,6 +26,8 @@ CONTOUR_COLOUR = "#00e5ff"
 
 def use_style() -> None:
     """Set the matplotlib defaults of this project."""
+    import matplotlib as mpl
+
     mpl.rcParams.update(
         {
             "figure.dpi": 100,
@@ -38,7 +42,7 @@ def use_style() -> None:
     )
 
 
-def save_figure(figure: Figure, file: Path) -> Path:
+def save_figure(figure: "Figure", file: Path) -> Path:
     """Write a PNG, without the fields that name software versions, and return its path."""
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, metadata={"Software": None})

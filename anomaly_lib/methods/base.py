@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -92,6 +93,26 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
     def explain(self, images: Tensor) -> dict[str, Tensor]:
         """Named intermediate pictures for lessons, each (N, H, W) or (N, 3, H, W)."""
 
+    def see(
+        self, images: np.ndarray, region: np.ndarray | None = None, explain: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """``score`` and, if asked for, ``explain`` with arrays: maps, scores, pictures; see ``detector.Detector``."""
+        inside = None if region is None else torch.from_numpy(region)
+        scored = self.score(torch.from_numpy(images), region=inside)
+        pictures = self.explain(torch.from_numpy(images)) if explain else {}
+        return scored.maps.numpy(), scored.scores.numpy(), {name: p.cpu().numpy() for name, p in pictures.items()}
+
+    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        """All that ``score`` and ``explain`` say of one batch, by torch operations alone, so that it can be exported.
+
+        ``map`` (N, S, S) and ``score`` (N,) come first. Raises InputError for a method or settings that cannot do so.
+        """
+        raise InputError(f"{self.title} cannot be exported: its Method defines no outputs()")
+
+    def exportable(self, region: Tensor | None = None) -> nn.Module:
+        """``outputs`` as a module that owns all networks; ``region`` (S, S) bool becomes a part of it."""
+        return _Exportable(self, region)
+
     def calibrate(self, normals: Tensor, progress: bool = False) -> None:
         """Find what is normal for scores, where a method does; ``fit`` ends with it, imported models need it."""
         self.check(normals)
@@ -107,6 +128,11 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
     @abstractmethod
     def architecture(self) -> list[dict]:
         """Rows ``{"part", ..., "parameters"}`` of the live model, trained parameters counted, for tables."""
+
+    @property
+    def image_size(self) -> int:
+        """S."""
+        return self.params.image_size
 
     @property
     def fitted(self) -> ModelOf:
@@ -147,3 +173,18 @@ def within(maps: Tensor, region: Tensor | None) -> Tensor:
 def parameter_count(module: nn.Module) -> int:
     """How many numbers a module's parameters hold."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+class _Exportable(nn.Module):
+    """(N, 3, S, S) in [0, 1] -> the method's ``outputs``."""
+
+    region: Tensor | None
+
+    def __init__(self, method: Method[Any, Any], region: Tensor | None):
+        super().__init__()
+        self.method = method
+        self.networks = nn.ModuleList(part for part in vars(method).values() if isinstance(part, nn.Module))
+        self.register_buffer("region", region)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return self.method.outputs(images, self.region)

@@ -69,8 +69,7 @@ class TrainedModel:
 
 def save_model(folder: Path, method: Method, category: str, thresholds: dict[str, Any]) -> TrainedModel:
     """Write the folder's two files, each under a temporary name first; the record last."""
-    tensors = save({name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()})
-    digest = hashlib.sha256(tensors).hexdigest()[:16]
+    tensors, digest = tensors_of(method)
     record = {
         "format": FORMAT,
         "method": method.name,
@@ -84,6 +83,12 @@ def save_model(folder: Path, method: Method, category: str, thresholds: dict[str
     _write(folder / TENSORS, tensors)
     _write(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
     return TrainedModel(method, category, thresholds, digest)
+
+
+def tensors_of(method: Method) -> tuple[bytes, str]:
+    """What model.safetensors holds, and its digest."""
+    tensors = save({name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()})
+    return tensors, hashlib.sha256(tensors).hexdigest()[:16]
 
 
 def load_model(folder: Path) -> TrainedModel:

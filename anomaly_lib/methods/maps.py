@@ -9,6 +9,7 @@ Shapes: N images, S image side, g side of a grid of places.
 
 from typing import Literal
 
+import numpy as np
 import torch
 from einops import rearrange
 from kornia.filters import gaussian_blur2d
@@ -24,6 +25,10 @@ def smoothed(maps: Tensor, sigma: float, border: Literal["mirrored", "repeated"]
     Beyond the border the map is mirrored around its outermost pixels (c b | a b c; on the maps' own device), or
     mirrored with these repeated (b a | a b c; on the CPU, as SciPy does and so DMAD's authors).
     """
+    if border == "repeated" and sigma and torch.compiler.is_exporting():
+        # SciPy cannot be traced; the filter is linear, so what it makes of unit vectors is its matrix
+        matrix = torch.from_numpy(gaussian_filter(np.eye(int(maps.shape[-1]), dtype=np.float32), (0, sigma)))
+        return matrix.T @ maps @ matrix
     if border == "repeated":
         maps = maps.cpu()
         return torch.from_numpy(gaussian_filter(maps.numpy(), (0, sigma, sigma))) if sigma else maps

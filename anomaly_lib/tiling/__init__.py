@@ -1,10 +1,9 @@
 """Tiling: cut photos that are larger than a model's input, and put the maps of their tiles together again.
 
 ``grid`` says where the tiles lie and joins their maps, ``scoring`` does both with a method, ``folder`` writes a tiled
-copy of a category to train on. All but ``scoring`` works without torch.
+copy of a category to train on. All of it works without torch.
 """
 
-from anomaly_lib.tiling.folder import tile_category
 from anomaly_lib.tiling.grid import BlendedMap, Tile, Tiling, axis_weights
 
-__all__ = ["BlendedMap", "Tile", "Tiling", "axis_weights", "tile_category"]
+__all__ = ["BlendedMap", "Tile", "Tiling", "axis_weights"]

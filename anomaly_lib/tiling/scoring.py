@@ -12,14 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+from PIL import Image
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.data.images import squeezed
 from anomaly_lib.data.regions import Polygon, rasterise
-from anomaly_lib.data.tensors import to_tensor
-from anomaly_lib.methods.base import Method
+from anomaly_lib.methods.detector import Detector
 from anomaly_lib.tiling.grid import BlendedMap, Tile, Tiling
 
 TILES_AT_ONCE = 8
@@ -43,7 +41,7 @@ class TiledScore:
 
 
 def score_in_tiles(
-    method: Method,
+    method: Detector,
     photo: np.ndarray,
     tiling: Tiling,
     region: Region | None = None,
@@ -58,15 +56,15 @@ def score_in_tiles(
     blended = BlendedMap(tiling, height, width)
     scores: list[float] = []
     looked_at: list[Tile] = []
-    tiles, size = tiling.tiles(height, width), method.params.image_size
+    tiles, size = tiling.tiles(height, width), method.image_size
     for start in range(0, len(tiles), TILES_AT_ONCE):
         batch = tiles[start : start + TILES_AT_ONCE]
         chosen, inside = _within(region, batch, (height, width), size)
         if chosen:
-            scored = method.score(tile_images(photo, chosen, size), region=inside)
-            for tile, values in zip(chosen, scored.maps, strict=True):
+            maps, found, _ = method.see(tile_images(photo, chosen, size), inside)
+            for tile, values in zip(chosen, maps, strict=True):
                 blended.add(tile, resized(values, (tile.height, tile.width)))
-            scores += scored.scores.tolist()
+            scores += found.tolist()
             looked_at += chosen
         done(len(batch))
     if not looked_at:
@@ -75,26 +73,26 @@ def score_in_tiles(
     return TiledScore(blended.values, scores[worst], looked_at[worst], len(looked_at))
 
 
-def tile_images(photo: np.ndarray, tiles: Sequence[Tile], image_size: int) -> Tensor:
-    """Tiles of a photo (H, W, 3) uint8 as (N, 3, S, S) float32 in [0, 1], resized as ``data.tensors.load_images``."""
-    return torch.stack([to_tensor(photo[tile.window], image_size) for tile in tiles])
+def tile_images(photo: np.ndarray, tiles: Sequence[Tile], image_size: int) -> np.ndarray:
+    """Tiles of a photo (H, W, 3) uint8 as (N, 3, S, S) float32 in [0, 1]."""
+    return np.stack([squeezed(photo[tile.window], image_size) for tile in tiles])
 
 
-def resized(values: Tensor, shape: tuple[int, int]) -> np.ndarray:
-    """A map (S, S) at another size (H, W), bilinear."""
-    return interpolate(values[None, None], shape, mode="bilinear", antialias=True)[0, 0].numpy()
+def resized(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A map (S, S) at another size (H, W), bilinear with antialiasing."""
+    return np.asarray(Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR))
 
 
 def _within(
     region: Region | None, tiles: Sequence[Tile], shape: tuple[int, int], size: int
-) -> tuple[Sequence[Tile], Tensor | None]:
+) -> tuple[Sequence[Tile], np.ndarray | None]:
     """The tiles that have a pixel of the region, and what of each lies in it, (N, S, S) bool; None without a region."""
     if region is None:
         return tiles, None
     polygons, exclude = region
     inside = [rasterise(_seen_from(tile, polygons, shape), _seen_from(tile, exclude, shape), size) for tile in tiles]
     kept = [(tile, part) for tile, part in zip(tiles, inside, strict=True) if part.any()]
-    return [tile for tile, _ in kept], torch.from_numpy(np.array([part for _, part in kept], dtype=bool))
+    return [tile for tile, _ in kept], np.array([part for _, part in kept], dtype=bool)
 
 
 def _seen_from(tile: Tile, polygons: Sequence[Polygon], shape: tuple[int, int]) -> list[Polygon]:

@@ -68,10 +68,14 @@ class Dfr(Method[DfrParams, DfrModel]):
     def explain(self, images: Tensor) -> dict[str, Tensor]:
         """``map``: the anomaly map; each layer's name: that layer's mean squared error, unsmoothed."""
         pairs = [self.fitted.reconstructed(features) for features in self._features(images)]
-        targets, reconstructions = (self.features.split(torch.cat(half)) for half in zip(*pairs, strict=True))
-        errors = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
-        size = self.params.image_size
-        return {"map": self.score(images).maps} | {layer: upsampled(e, size).cpu() for layer, e in errors.items()}
+        target, reconstruction = (torch.cat(half) for half in zip(*pairs, strict=True))
+        return {"map": self.score(images).maps} | self._layer_errors(target, reconstruction)
+
+    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        features = self.features(images)
+        errors = upsampled(self.fitted(features), self.image_size)
+        maps = within(smoothed(errors, self.params.smoothing_sigma, "mirrored"), region)
+        return {"map": maps, "score": maps.amax(dim=(1, 2))} | self._layer_errors(*self.fitted.reconstructed(features))
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         try:
@@ -143,6 +147,12 @@ class Dfr(Method[DfrParams, DfrModel]):
         pairs = (self.fitted.reconstructed(batch.to(self.device)) for batch in in_batches(chosen))
         errors = torch.cat([reconstruction_error(*pair) for pair in pairs])
         self.fitted.location.scale.copy_(location_scale(errors, prior))
+
+    def _layer_errors(self, target: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+        """Each layer's mean squared error, (N, S, S) on the CPU."""
+        targets, reconstructions = self.features.split(target), self.features.split(reconstruction)
+        errors = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
+        return {layer: upsampled(error, self.image_size).cpu() for layer, error in errors.items()}
 
     def _features(self, images: Tensor, description: str = "", progress: bool = False) -> Iterator[Tensor]:
         """Features (n, C, g, g) of one batch of images after another."""

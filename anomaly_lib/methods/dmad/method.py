@@ -102,11 +102,16 @@ class Dmad(Method[DmadParams, DmadModel]):
         maps, deformation = self._maps(images)
         parts = [pictures(done, self.teacher.backbone) for done in self._passes(images)]
         shown = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
-        if self.params.deformation:
-            shown["deformation"] = deformation
-        if self.params.codes:
-            shown["codes"] = shown["codes"] / max(1, self.params.codes - 1)
-        return {"map": maps} | shown
+        return {"map": maps} | self._completed(shown, deformation)
+
+    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        if self.scores_are_relative:
+            raise InputError("scores that depend on each other (score_normalisation: scored_set) cannot be exported")
+        done = self._pass(images)
+        whole = self._maps_of(done)
+        maps, deformation = (within(kind, region) for kind in whole)
+        shown = self._completed(pictures(done, self.teacher.backbone), whole[1])
+        return {"map": maps, "score": self._scores(maps, deformation)[self.params.score]} | shown
 
     def flows(self, images: Tensor) -> dict[str, Tensor]:
         """Displacements in pixels, (N, 2, S, S) with x first, for quiver plots and animations.
@@ -237,18 +242,33 @@ class Dmad(Method[DmadParams, DmadModel]):
     def _passes(self, images: Tensor, description: str = "", progress: bool = False) -> Iterator[Pass]:
         self.check(images)
         for batch in in_batches(images, description, progress):
-            yield self.fitted.networks(self.teacher.backbone.normalise(batch.to(self.device)), self.teacher)
+            yield self._pass(batch.to(self.device))
+
+    def _pass(self, images: Tensor) -> Pass:
+        return self.fitted.networks(self.teacher.backbone.normalise(images), self.teacher)
 
     def _maps(self, images: Tensor, progress: bool = False) -> tuple[Tensor, Tensor]:
         """Anomaly and deformation maps, smoothed, (N, S, S) each on the CPU."""
-        params, maps, deformations = self.params, [], []
-        for done in self._passes(images, "DMAD scores", progress):
-            errors = anomaly_map(done, self.fitted.calibration)
-            both = params.deformation_map == "both"
-            moved = deformation_map(done.fields, both) if done.fields else torch.zeros_like(errors)
-            maps.append(smoothed(errors, params.smoothing_sigma, "repeated"))
-            deformations.append(smoothed(moved, params.smoothing_sigma, "repeated"))
-        return torch.cat(maps), torch.cat(deformations)
+        pairs = [self._maps_of(done) for done in self._passes(images, "DMAD scores", progress)]
+        maps, deformations = (torch.cat(half) for half in zip(*pairs, strict=True))
+        return maps, deformations
+
+    def _maps_of(self, done: Pass) -> tuple[Tensor, Tensor]:
+        """As ``_maps``, of one pass."""
+        errors = anomaly_map(done, self.fitted.calibration)
+        moved = torch.zeros_like(errors)
+        if done.fields:
+            moved = deformation_map(done.fields, self.params.deformation_map == "both")
+        sigma = self.params.smoothing_sigma
+        return smoothed(errors, sigma, "repeated"), smoothed(moved, sigma, "repeated")
+
+    def _completed(self, shown: dict[str, Tensor], deformation: Tensor) -> dict[str, Tensor]:
+        """The pictures of a pass with the deformation map, and codes as shares."""
+        if self.params.deformation:
+            shown["deformation"] = deformation
+        if self.params.codes:
+            shown["codes"] = shown["codes"] / max(1, self.params.codes - 1)
+        return shown
 
     def _scores(self, maps: Tensor, deformation: Tensor) -> dict[str, Tensor]:
         """Image scores under both names: normalised maxima, the second with the weighted deformation."""

@@ -56,7 +56,7 @@ class VectorQuantiser(nn.Module):
         table = self.embedding.weight.detach()
         # |x - e|^2 without |x|^2, which is the same for all codes
         nearest = (table.square().sum(dim=1) - 2 * vectors @ table.T).argmin(dim=1)
-        return rearrange(nearest, "(n h w) -> n h w", n=len(features), h=features.shape[2])
+        return rearrange(nearest, "(n h w) -> n h w", h=features.shape[2], w=features.shape[3])
 
     @torch.no_grad()
     def start_from(self, vectors: Tensor, generator: torch.Generator) -> None:

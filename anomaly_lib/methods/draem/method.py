@@ -57,6 +57,11 @@ class Draem(Method[DraemParams, DraemNetworks]):
         reconstructions, maps = self._detect(images, "DRAEM", False)
         return {"map": maps, "reconstruction": reconstructions}
 
+    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        reconstructions, maps = self._reconstruct_and_segment(images)
+        maps = within(maps, region)
+        return {"map": maps, "score": self._image_scores(maps), "reconstruction": reconstructions}
+
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore a model. Raises InputError for one of another method or of other widths than the params have."""
         params = self.params

@@ -21,7 +21,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, read_mask, read_rgb
-from anomaly_lib.ingest.plan import Item, Plan
+from anomaly_tools.ingest.plan import Item, Plan
 
 RECORD = "ingest.json"
 ABOUT = "README.md"

@@ -1,0 +1,105 @@
+"""A bundle: one folder that holds a trained model for programs without torch.
+
+``model.onnx``      images (N, 3, S, S) in [0, 1] -> ``map`` (N, S, S), ``score`` (N,), and the pictures of ``explain``
+``bundle.json``     thresholds, scale, resizing rule, classes, digests, versions
+``reference.npz``   a few images with what the trained model said of them, for ``verify``
+``card.md``         the model card, for people
+
+Nothing here imports torch: ONNX Runtime, NumPy and Pillow are enough.
+"""
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anomaly_lib.base.errors import InputError
+
+FORMAT = 1
+MODEL, RECORD, REFERENCE, CARD = "model.onnx", "bundle.json", "reference.npz", "card.md"
+RESIZE = {"filter": "bilinear", "antialias": True, "keep_aspect": False, "values": "RGB / 255", "by": "Pillow"}
+"""The one resizing rule of this version, ``data.images.squeezed``; a bundle that names another is refused."""
+LEVELS = ("image", "pixel", "pixel_median")
+"""Thresholds that decide and scale."""
+KEYS = {"method", "title", "category", "seed", "digest", "image_size", "thresholds", "resize", "outputs", "digests"}
+
+
+class BundledDetector:
+    """The ONNX model as ``methods.detector.Detector``; it is loaded when first asked."""
+
+    scores_are_relative = False
+
+    def __init__(self, folder: Path, record: dict[str, Any]):
+        self.name, self.title, self.seed = record["method"], record["title"], record["seed"]
+        self.image_size, self.outputs = record["image_size"], tuple(record["outputs"])
+        self._file = folder / MODEL
+
+    def see(
+        self, images: np.ndarray, region: np.ndarray | None = None, explain: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """As ``Detector.see``. Raises InputError for a region: the category's own is a part of the model."""
+        if region is not None:
+            raise InputError("a bundle takes no region of interest: that of the category is a part of its model")
+        wanted = self.outputs if explain else ("map", "score")
+        found = dict(zip(wanted, self._session.run(list(wanted), {"images": images}), strict=True))
+        score = found.pop("score")
+        return found["map"], score, found if explain else {}
+
+    @functools.cached_property
+    def _session(self) -> Any:
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise InputError("a bundle needs ONNX Runtime: pip install onnxruntime") from None
+        try:
+            return onnxruntime.InferenceSession(self._file, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self._file}: ONNX Runtime cannot load it ({reason}); export again") from None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What ``detect`` needs: the same as a ``TrainedModel``."""
+
+    method: BundledDetector
+    category: str
+    thresholds: dict[str, Any]
+    digest: str
+    """Of the trained model's tensors."""
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle. Raises InputError for anything missing, of another version, or changed since the export."""
+    record = read_record(folder)
+    if record["resize"] != RESIZE:
+        raise InputError(f"{folder / RECORD}: its resizing rule is not {RESIZE}; export again")
+    if digest_of(folder / MODEL) != record["digests"][MODEL]:
+        raise InputError(f"{folder / MODEL}: is not the model that {RECORD} speaks of; export again")
+    return Bundle(BundledDetector(folder, record), record["category"], record["thresholds"], record["digest"])
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What bundle.json holds. Raises InputError unless it is a record of this version."""
+    file = folder / RECORD
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"{folder}: no bundle here; write one with 'python -m anomaly_lib export'") from None
+    except ValueError:
+        raise InputError(f"{file}: not valid JSON; export again") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT or KEYS - record.keys():
+        raise InputError(f"{file}: not a bundle of this version; export again")
+    return record
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file. Raises InputError when it cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); export again") from None

@@ -1,0 +1,97 @@
+"""Write the live page's folder: page, engine, and for each category its photos and models as scripts."""
+
+import base64
+import json
+import shutil
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.files import replacing
+from anomaly_lib.data.folder import load_category
+from anomaly_lib.data.tensors import load_images
+from anomaly_lib.figures.style import MAP_COLOURS
+from anomaly_lib.methods.checkpoints import load_model
+from anomaly_lib.params import Params, project_root
+from anomaly_lib.pipeline.runs import find_model
+from anomaly_tools.live.engine import engine_script, packed
+from anomaly_tools.live.models import live_model
+
+METHODS = ("draem", "dfr", "dmad")
+PAGE = ("index.html", "live.css", "live.js")
+LARGEST_CATEGORY = 40e6  # bytes
+KINDS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
+
+
+def build(params: Params, output: Path, categories: Sequence[str] | None = None) -> list[str]:
+    """Write the folder ``output`` and return a line about each category. An older folder is replaced.
+
+    ``categories`` is by default every one of the profile that has a model of each method. Raises InputError if there is
+    none, and as ``engine_script``.
+    """
+    found = categories or [name for name in params.categories if _is_trained(params, name)]
+    if not found:
+        find_model(params, METHODS[0], params.categories[0])  # says what is missing, and how to make it
+    work = project_root() / "build"
+    engine = engine_script(work / "cache")
+    shutil.rmtree(output, ignore_errors=True)
+    lines = [_write_category(params, name, output, work / "bundles" / params.profile) for name in found]
+    for name in PAGE:
+        _write(output / name, files("anomaly_tools.live").joinpath(name).read_text(encoding="utf-8"))
+    colours = (np.array(mpl.colormaps[MAP_COLOURS].colors) * 255).round().astype(int).tolist()
+    start = {"categories": list(found), "methods": METHODS, "colours": colours}
+    _write(output / "start.js", f"const LIVE = {{ files: {{}}, start: {json.dumps(start)} }};\n")
+    _write(output / "engine.js", engine)
+    return lines
+
+
+def _is_trained(params: Params, category: str) -> bool:
+    try:
+        return all(find_model(params, method, category) for method in METHODS)
+    except InputError:
+        return False
+
+
+def _write_category(params: Params, category: str, output: Path, bundles: Path) -> str:
+    found = load_category(project_root() / params.data, category)
+    methods, kept = {}, []
+    for name in METHODS:
+        model = load_model(find_model(params, name, category))
+        size = model.method.image_size
+        made = live_model(model, found.folder, load_images(found.test, size).numpy(), bundles)
+        _write(output / category / f"{name}.js", f'LIVE.files["{category}/{name}"] = "{packed(made.onnx)}";\n')
+        kept.append(f"{name} {'half' if made.half else 'full'}")
+        methods[name] = {
+            "title": model.method.title,
+            "size": size,
+            "thresholds": {level: model.thresholds[level] for level in ("image", "pixel", "pixel_median")},
+            "pictures": made.pictures,
+            "scores": [float(score) for score in made.scores],
+        }
+    photos = [
+        {"name": f"{sample.defect}/{sample.path.name}", "anomalous": sample.is_anomalous, "data": _address(sample.path)}
+        for sample in found.test
+    ]
+    content = json.dumps({"methods": methods, "photos": photos})
+    _write(output / category / "photos.js", f'LIVE.files["{category}/photos"] = {content};\n')
+    size = sum(file.stat().st_size for file in (output / category).iterdir())
+    if size > LARGEST_CATEGORY:
+        raise InputError(f"{output / category}: {size / 1e6:.0f} MB, more than {LARGEST_CATEGORY / 1e6:.0f} MB")
+    return f"{category}: {len(photos)} photos, {size / 1e6:.1f} MB, weights {', '.join(kept)}"
+
+
+def _address(photo: Path) -> str:
+    """The photo as a data: address, its bytes as they are."""
+    kind = KINDS.get(photo.suffix.lower())
+    if kind is None:
+        raise InputError(f"{photo}: browsers do not show {photo.suffix}; convert the category's photos to PNG")
+    return f"data:image/{kind};base64,{base64.b64encode(photo.read_bytes()).decode()}"
+
+
+def _write(file: Path, text: str) -> None:
+    with replacing(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
