@@ -33,7 +33,7 @@ repro: data  ## everything: environment, sample data, the whole pipeline side by
 	@$(if $(strip $(SUBSET)),,$(BIN)/python -m anomaly_lib compare $(if $(PROFILE),--profile $(PROFILE)) || true)
 
 test: data  ## lint and all tests
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m mypy anomaly_lib
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 lab: data  ## JupyterLab on the notebooks
@@ -57,8 +57,8 @@ offline-kit: $(READY)  ## one folder that installs on laptops without network: b
 course: data  ## the lessons for a course in course/: student copies, and copies with solutions
 	$(BIN)/python -m anomaly_tools.lesson_copies course
 
-lint: $(READY)  ## what CI checks of style and access
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(READY)  ## what CI checks of style, types, imports and access
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m mypy anomaly_lib
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m anomaly_tools.access
 
