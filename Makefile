@@ -43,7 +43,7 @@ lab: data  ## JupyterLab on the notebooks
 demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
 	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_course.widgets.serve
 
-site: data  ## the rendered site in build/site/html; runs each lesson once, 10 minutes the first time
+site: data  ## the rendered site in build/site/html; runs each lesson once, a quarter of an hour the first time
 	$(BIN)/python -m anomaly_tools.site execute
 	$(BIN)/python -m anomaly_tools.site build
 
