@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data quick repro test lab demo course site slides offline-kit lint format profiles lock clean
+.PHONY: help env data quick repro test lab demo live course site slides offline-kit lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -42,6 +42,9 @@ lab: data  ## JupyterLab on the notebooks
 
 demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
 	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_course.widgets.serve
+
+live: data  ## the three detectors in a browser, one folder without server or network: build/live; needs trained models
+	$(BIN)/python -m anomaly_tools.live $(if $(PROFILE),--profile $(PROFILE))
 
 site: data  ## the rendered site in build/site/html; runs each lesson once, a quarter of an hour the first time
 	$(BIN)/python -m anomaly_tools.site execute

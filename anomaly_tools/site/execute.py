@@ -27,7 +27,7 @@ EXAMPLE = ("dfr", "nut")
 
 
 def sources(root: Path) -> list[Path]:
-    """The notebooks that are executed for the site alone, relative to ``root``: those of three folders, and 07_detect."""
+    """The notebooks that are executed for the site alone, relative to ``root``: three folders, and 07_detect."""
     folders = ("lessons", "from_scratch", "demos")
     files = [file for folder in folders for file in sorted((root / "notebooks" / folder).glob("[!.]*.ipynb"))]
     files = [file.relative_to(root) for file in files]
