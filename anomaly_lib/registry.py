@@ -27,6 +27,9 @@ METHODS = {
     "draem": Entry("DRAEM", "Draem"),
     "dfr": Entry("DFR", "Dfr"),
     "dmad": Entry("DMAD", "Dmad"),
+    "mean_image": Entry("Mean image", "MeanImage", role="baseline"),
+    "padim": Entry("PaDiM", "Padim", role="baseline"),
+    "patchcore": Entry("PatchCore", "Patchcore", role="baseline"),
 }
 """By name: the key in params.yaml, in file names, and the package."""
 
