@@ -62,9 +62,9 @@ class Padim(Baseline[PadimParams, PadimModel]):
         total = torch.zeros(places, channels, dtype=torch.float64, device=self.device)
         products = torch.zeros(places, channels, channels, dtype=torch.float64, device=self.device)
         for batch in in_batches(normals, "PaDiM features", progress):
-            vectors = self.vectors(batch.to(self.device)).double()
-            total += vectors.sum(dim=0)
-            products += torch.einsum("nlc,nld->lcd", vectors, vectors)
+            vectors = rearrange(self.vectors(batch.to(self.device)).double(), "n l c -> l n c").contiguous()
+            total += vectors.sum(dim=1)
+            products.baddbmm_(vectors.mT, vectors)
         self.model = gaussians(total, products, len(normals), self.params.shrinkage)
         return []
 
