@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-METHODS = ("draem", "dfr", "dmad")
+from anomaly_lib.params import load_params
+
+METHODS = tuple(load_params().methods)
 TRAINED = {"03b_calibrate-{}", "04_evaluate-{}", "05_demo_gif-{}"}
 TRAINING = {"03_train-{}", "08_contamination-{}"}
 
