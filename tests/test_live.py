@@ -30,10 +30,9 @@ def test_both_languages_say_everything_with_the_same_numbers():
         {key: set(re.findall(r"\{(\w+)\}", text)) for key, text in words.items()} for words in (english, vietnamese)
     ]
     assert placed[0] == placed[1]
-    used = set(re.findall(r'data-text="(\w+)"', source("index.html"))) | set(
-        re.findall(r"\btext\('(\w+)'", source("live.js"))
-    )
-    used |= {key for pair in re.findall(r"\btext\([^'()]+\? '(\w+)' : '(\w+)'", source("live.js")) for key in pair}
+    page, code = source("index.html"), source("live.js")
+    used = set(re.findall(r'data-text="(\w+)"', page)) | set(re.findall(r"\b(?:text|say)\('(\w+)'", code))
+    used |= {key for pair in re.findall(r"\b(?:text|say)\([^'()]+ \? '(\w+)' : '(\w+)'", code) for key in pair}
     assert used | {"normal", "anomalous"} == {key for key in english if not key.startswith("view_")}
 
 
