@@ -1,9 +1,7 @@
 """The commands. Exit code 0: fine. 1: checked, and something is wrong. 2: bad input, one line on stderr."""
 
-import importlib
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -14,15 +12,6 @@ from anomaly_lib import data_commands
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError, exit_code
 
-TOOLS = {
-    "check": "anomaly_tools.check",
-    "compare": "anomaly_tools.compare",
-    "fanout": "anomaly_tools.fanout",
-    "profile": "anomaly_tools.profiles",
-    "times": "anomaly_tools.times",
-    "data sample": "anomaly_tools.sample.write",
-}
-"""Command -> the module whose ``run`` it calls. The library does not import tools: they are found by name."""
 PROGRAM = "python -m anomaly_lib"
 Only = Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")]
 Profile = Annotated[str | None, Option(help="a folder under profiles/; default: the root profile")]
@@ -58,20 +47,10 @@ def _suite() -> None:
 # Each command imports what it needs: `data describe` must not wait for torch.
 
 
-def _tool(command: str) -> ModuleType:
-    package = TOOLS[command].partition(".")[0]
-    try:
-        return importlib.import_module(TOOLS[command])
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise InputError(f"'{command}' is part of {package}, which is not installed; run 'make env'") from None
-
-
 @app.command()
 def check() -> int:
     """Is this environment complete? [OK] and [FAIL] lines."""
-    return _tool("check").run()
+    return data_commands.tool("check").run()
 
 
 @app.command()
@@ -86,7 +65,7 @@ def fanout(
     ] = None,
 ) -> int:
     """Run the stages of a profile side by side."""
-    return _tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
+    return data_commands.tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
 
 
 @app.command("profile")
@@ -100,7 +79,7 @@ def new_profile(
     textures: Annotated[str | None, Option(help="folder of textures; default: those of the settings")] = None,
 ) -> int:
     """Make a profile for other data from one that is there."""
-    return _tool("profile").run(name, like, data, category, textures)
+    return data_commands.tool("profile").run(name, like, data, category, textures)
 
 
 @app.command()
@@ -113,7 +92,7 @@ def times(
 
     params = load_profile(profile)
     numerics.choose(params.numerics)  # before the tool loads torch
-    return _tool("times").run(params, repeats)
+    return data_commands.tool("times").run(params, repeats)
 
 
 @app.command()
@@ -128,17 +107,7 @@ def compare(
     the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or git holds no results of the
     profile. 1: something differs or is missing. 2: cannot be compared.
     """
-    return _tool("compare").run(profile, folder, json)
-
-
-@data_commands.app.command()
-def sample(
-    output: Annotated[Path, Option()] = Path("data"),
-    seed: Annotated[int | None, Option(help="another seed gives another data set")] = None,
-    workers: Annotated[int, Option(min=1, help="processes; the bytes do not change")] = 1,
-) -> int:
-    """Write the procedural sample data set."""
-    return _tool("data sample").run(output, seed, workers)
+    return data_commands.tool("compare").run(profile, folder, json)
 
 
 @app.command()

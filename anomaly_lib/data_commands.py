@@ -1,11 +1,14 @@
-"""The commands of ``python -m anomaly_lib data``: describe, validate, ingest, ready, align, move, tile."""
+"""The commands of ``python -m anomaly_lib data``, and where the tools are that commands use."""
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
+
+from anomaly_lib.base.errors import InputError
 
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,
@@ -22,37 +25,52 @@ Source = Annotated[Path, Argument(help="folder of the category, in MVTec shape")
 Target = Annotated[Path, Argument(help="new folder for the copy")]
 MaxGigabytes = Annotated[float | None, Option(help="refuse to write more")]
 
+TOOLS = {
+    "check": "anomaly_tools.check",
+    "compare": "anomaly_tools.compare",
+    "fanout": "anomaly_tools.fanout",
+    "profile": "anomaly_tools.profiles",
+    "times": "anomaly_tools.times",
+    "data align": "anomaly_tools.alignment",
+    "data move": "anomaly_tools.alignment",
+    "data tile": "anomaly_tools.tile_copies",
+    "data validate": "anomaly_tools.validate",
+    "data sample": "anomaly_tools.sample.write",
+    "data ingest": "anomaly_tools.ingest",
+    "data ready": "anomaly_tools.ingest.ready",
+}
+"""Command -> the module that does it. The library does not import tools: they are found by name."""
+
 # Each command imports what it needs: `data describe` must not wait for torch.
 
 
+def tool(command: str) -> Any:
+    """The module of a command in ``TOOLS``. Raises InputError where only the library is installed."""
+    package = TOOLS[command].partition(".")[0]
+    try:
+        return importlib.import_module(TOOLS[command])
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise InputError(f"'{command}' is part of {package}, which is not installed; run 'make env'") from None
+
+
 @app.command()
-def describe(data: DataFolder, category: Categories = None) -> None:
-    """Print counts, sizes and defect areas of a data folder."""
-    from anomaly_lib.data import describe
-
-    print(describe.to_markdown(describe.describe(data, category, progress=True)), end="")
-
-
-@app.command()
-def validate(data: DataFolder, category: Categories = None) -> int:
-    """Print every problem of a data folder, one line each."""
-    from anomaly_lib.data import validate
-
-    problems = validate.validate(data, category, progress=True)
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if not problems:
-        print(f"{data}: no problem found")
-    return 2 if problems else 0
+def sample(
+    output: Annotated[Path, Option()] = Path("data"),
+    seed: Annotated[int | None, Option(help="another seed gives another data set")] = None,
+    workers: Annotated[int, Option(min=1, help="processes; the bytes do not change")] = 1,
+) -> int:
+    """Write the procedural sample data set."""
+    return tool("data sample").run(output, seed, workers)
 
 
 @app.command()
 def ready(params_file: Annotated[str, Argument(help="such as profiles/paper/params.yaml")]) -> None:
     """Is the data of a profile there, and if not, what to get?"""
-    from anomaly_lib.ingest.ready import require_data
     from anomaly_lib.params import load_params
 
-    require_data(load_params(params_file))
+    tool("data ready").require_data(load_params(params_file))
 
 
 @app.command(
@@ -78,11 +96,28 @@ def ingest(
 
     Copies the files, unchanged, into one layout. Interrupted, the same command goes on. Exit code 2: bad input.
     """
-    from anomaly_lib import ingest
+    ingests = tool("data ingest")
+    request = ingests.Request(layout, tuple(sources or ()), tuple(category or ()), name, good, bad, masks)
+    print(ingests.ingest(request, output).report())
 
-    request = ingest.Request(layout, tuple(sources or ()), tuple(category or ()), name, good, bad, masks)
-    outcome = ingest.ingest(request, output)
-    print(outcome.report())
+
+@app.command()
+def describe(data: DataFolder, category: Categories = None) -> None:
+    """Print counts, sizes and defect areas of a data folder."""
+    from anomaly_lib.data import describe
+
+    print(describe.to_markdown(describe.describe(data, category, progress=True)), end="")
+
+
+@app.command()
+def validate(data: DataFolder, category: Categories = None) -> int:
+    """Print every problem of a data folder, one line each."""
+    problems = tool("data validate").validate(data, category, progress=True)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"{data}: no problem found")
+    return 2 if problems else 0
 
 
 @app.command()
@@ -97,9 +132,7 @@ def align(
     Every photo is turned and shifted onto the reference. One that does not come to resemble it clearly more is copied
     as it is. What was done to each stands in alignment.json, and where a photo has real pixels in valid/.
     """
-    from anomaly_lib.alignment import align_category
-
-    summary = align_category(source, target, reference, max_gigabytes=max_gigabytes)
+    summary = tool("data align").align_category(source, target, reference, max_gigabytes=max_gigabytes)
     print(f"wrote {target}: {summary}")
 
 
@@ -113,9 +146,9 @@ def move(
     max_gigabytes: MaxGigabytes = None,
 ) -> None:
     """Copy a category with photos turned and shifted at random."""
-    from anomaly_lib.alignment import move_category
-
-    count = move_category(source, target, seed, degrees=degrees, shift=shift, max_gigabytes=max_gigabytes)
+    count = tool("data move").move_category(
+        source, target, seed, degrees=degrees, shift=shift, max_gigabytes=max_gigabytes
+    )
     print(f"wrote {target}: {count} images moved, seed {seed}")
 
 
@@ -134,9 +167,8 @@ def tile(
     its other tiles are left out. tiles.json says where each tile lies. Look at whole photos with 'detect --tile' and
     the same size.
     """
-    from anomaly_lib.tiling.folder import tile_category
     from anomaly_lib.tiling.grid import Tiling
 
     tiling = Tiling(size, overlap)
-    counts = tile_category(source, target, tiling, train_only=train_only, max_gigabytes=max_gigabytes)
+    counts = tool("data tile").tile_category(source, target, tiling, train_only=train_only, max_gigabytes=max_gigabytes)
     print(f"wrote {target}: {counts}")

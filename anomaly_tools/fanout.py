@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError, nearest
-from anomaly_lib.ingest.ready import require_data
 from anomaly_lib.nbrun import FAILED, last_progress
 from anomaly_lib.params import Params, load_params, project_root
 from anomaly_lib.pipeline.runs import Run, runs_of
@@ -22,6 +21,7 @@ from anomaly_lib.pipeline.warm import warm_kernels
 from anomaly_tools.cluster.pool import Pool, open_pool
 from anomaly_tools.cluster.worker import log_file
 from anomaly_tools.dvc_cache import heal
+from anomaly_tools.ingest.ready import require_data
 
 PREPARE = "prepare"
 WIDTH = 150

@@ -1,7 +1,7 @@
 """Bundles against the trained models that they come from: parity, sizes, latency, start.
 
     python benchmarks/export.py                     # all trained models of the root profile
-    python benchmarks/export.py --categories nut
+    python benchmarks/export.py --categories nut --bundles build/bundles/sample    # those of 'make live'
 
 One thread on both sides. Parity is over all test photos: the largest difference of maps and scores as a share of the
 largest value (maps) or of the score itself, and how many images and pixels are decided otherwise. Latency is the median
@@ -44,12 +44,13 @@ def main() -> int:
     parser.add_argument("--profile")
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--categories", nargs="+")
+    parser.add_argument("--bundles", type=Path, help="folder of bundles that were exported before")
     options = parser.parse_args()
     params = load_profile(options.profile)
     make_deterministic(threads=1)
     with TemporaryDirectory() as folder:
         rows = [
-            compared(params, method, category, Path(folder) / f"{method}-{category}")
+            compared(params, method, category, (options.bundles or Path(folder)) / f"{method}-{category}")
             for method in options.methods or params.methods
             for category in options.categories or params.categories
         ]
@@ -61,7 +62,8 @@ def compared(params, method: str, category: str, folder: Path) -> dict:
     """One row of the table."""
     trained = find_model(params, method, category)
     model, found = load_model(trained), load_category(project_root() / params.data, category)
-    export(model, found.folder, folder, params.evaluation.region_of_interest)
+    if not folder.is_dir():
+        export(model, found.folder, folder, params.evaluation.region_of_interest)
     bundle, problems = load_bundle(folder), verify(folder)
     one_thread(bundle.method, folder)
     images = load_images(found.test, model.method.image_size).numpy()

@@ -19,7 +19,6 @@ from pathlib import Path
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import Category, Sample, load_category, split_normals
-from anomaly_lib.data.copying import write_png
 from anomaly_lib.data.images import read_mask, read_rgb
 from anomaly_lib.data.tensors import load_images, load_masks
 from anomaly_lib.evaluation import evaluate
@@ -29,8 +28,9 @@ from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.params import Thresholds
 from anomaly_lib.tiling import Tiling
-from anomaly_lib.tiling.folder import tile_category
 from anomaly_lib.tiling.scoring import resized, score_in_tiles
+from anomaly_tools.copying import write_png
+from anomaly_tools.tile_copies import tile_category
 from harness import run
 
 import numpy as np

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomaly_lib.alignment import (
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.cli import main
+from anomaly_lib.data.folder import load_category
+from anomaly_lib.data.images import read_mask, read_rgb
+from anomaly_tools.alignment import (
     Motion,
     align_category,
     estimate_alignment,
@@ -16,11 +20,7 @@ from anomaly_lib.alignment import (
     warp_image,
     warp_mask,
 )
-from anomaly_lib.alignment.folder import choose_reference
-from anomaly_lib.base.errors import InputError
-from anomaly_lib.cli import main
-from anomaly_lib.data.folder import load_category
-from anomaly_lib.data.images import read_mask, read_rgb
+from anomaly_tools.alignment.folder import choose_reference
 from anomaly_tools.sample import render
 
 SIDE = 128

@@ -59,6 +59,6 @@ def test_a_changed_default_is_seen(clone):
     file.write_text(
         text.replace("smoothing_sigma: Annotated[float, Field(ge=0)] = 4.0", "smoothing_sigma: float = 3.0")
     )
-    command = [sys.executable, "-m", "anomaly_lib.pipeline.depends", "params.yaml", "build/sample/depends"]
+    command = [sys.executable, "-m", "anomaly_tools.depends", "params.yaml", "build/sample/depends"]
     subprocess.run(command, cwd=clone, check=True)
     assert {"train@dfr-nut-0", "report"} <= set(stale(clone, "dvc.yaml"))

@@ -13,8 +13,8 @@ from PIL import Image
 from anomaly_lib.base.names import why_name_is_refused
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category, read_mask
-from anomaly_lib.ingest import Request, write
-from anomaly_lib.ingest.sources import fingerprint
+from anomaly_tools.ingest import Request, write
+from anomaly_tools.ingest.sources import fingerprint
 from tests import layouts
 
 BAD_NAMES = {

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.ingest import Request, ingest, write
-from anomaly_lib.ingest.sources import fingerprint
+from anomaly_tools.ingest import Request, ingest, write
+from anomaly_tools.ingest.sources import fingerprint
 from tests import layouts
 
 INGEST = (
-    "import sys; from pathlib import Path; from anomaly_lib.ingest import Request, ingest; "
+    "import sys; from pathlib import Path; from anomaly_tools.ingest import Request, ingest; "
     "ingest(Request('mvtec', (Path(sys.argv[1]),)), Path(sys.argv[2]), progress=False)"
 )
 

@@ -10,9 +10,9 @@ import pytest
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
-from anomaly_lib.ingest.layouts import LAYOUTS
-from anomaly_lib.ingest.ready import require_data
 from anomaly_lib.params import load_params, load_profile
+from anomaly_tools.ingest.layouts import LAYOUTS
+from anomaly_tools.ingest.ready import require_data
 from anomaly_tools.profiles import make_profile
 
 REAL = {"paper": "mvtec", "elpv": "elpv", "own": "folder"}
@@ -21,7 +21,7 @@ REAL = {"paper": "mvtec", "elpv": "elpv", "own": "folder"}
 @pytest.fixture
 def elsewhere(monkeypatch, tmp_path):
     """A root without any data."""
-    monkeypatch.setattr("anomaly_lib.ingest.ready.project_root", lambda: tmp_path)
+    monkeypatch.setattr("anomaly_tools.ingest.ready.project_root", lambda: tmp_path)
     return tmp_path
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.ingest.archives import Limits
-from anomaly_lib.ingest.unpack import is_archive, unpack, unpacked_size
+from anomaly_tools.ingest.archives import Limits
+from anomaly_tools.ingest.unpack import is_archive, unpack, unpacked_size
 from tests import archives as make
 
 FORMATS = {
@@ -317,7 +317,7 @@ def test_an_archive_that_changes_meanwhile_is_refused(tmp_path, monkeypatch):
 UNPACK = """
 import os, resource, sys
 from pathlib import Path
-from anomaly_lib.ingest.unpack import unpack
+from anomaly_tools.ingest.unpack import unpack
 for line in sys.stdin:  # forks, so that only the first pays for the imports
     process = os.fork()
     if not process:

@@ -9,7 +9,7 @@ from pathlib import Path
 from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.data.images import Problem, printable
-from anomaly_lib.ingest.plan import PICTURES, READ, LeftOut, is_of_the_system, is_readable_name
+from anomaly_lib.data.photos import PICTURES, READ, LeftOut, is_of_the_system, is_readable_name
 
 
 @dataclass

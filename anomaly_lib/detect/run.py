@@ -14,12 +14,12 @@ from PIL import Image
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem, printable, read_header, read_rgb
+from anomaly_lib.data.photos import LeftOut, left_out_line
 from anomaly_lib.detect.files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
 from anomaly_lib.detect.looks import Look, Looker, Tiled, Whole
 from anomaly_lib.evaluation.curves import label_regions
 from anomaly_lib.evaluation.thresholds import decide, decision_words, is_anomalous
 from anomaly_lib.figures.style import MapScale, map_scale, save_figure
-from anomaly_lib.ingest.plan import LeftOut, left_out_line
 from anomaly_lib.methods.detector import Model
 from anomaly_lib.reporting.tables import write_csv
 from anomaly_lib.tiling.grid import Tiling

@@ -51,15 +51,26 @@ class BundledDetector:
 
     @functools.cached_property
     def _session(self) -> Any:
-        try:
-            import onnxruntime
-        except ModuleNotFoundError:
-            raise InputError("a bundle needs ONNX Runtime: pip install onnxruntime") from None
-        try:
-            return onnxruntime.InferenceSession(self._file, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self._file}: ONNX Runtime cannot load it ({reason}); export again") from None
+        return session(self._file)
+
+
+def session(model: Path | bytes) -> Any:
+    """An ONNX Runtime session on the processor. Raises InputError without ONNX Runtime, and for what it cannot load."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise InputError("a bundle needs ONNX Runtime: pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # waiting threads leave the cores to others
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a dozen types of its own
+        name = model if isinstance(model, Path) else "this model"
+        raise InputError(
+            f"{name}: ONNX Runtime cannot load it ({' '.join(str(error).split())}); export again"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,16 @@ def build(params: Params, output: Path, categories: Sequence[str] | None = None)
     shutil.rmtree(output, ignore_errors=True)
     lines = [_write_category(params, name, output, work / "bundles" / params.profile) for name in found]
     for name in PAGE:
-        _write(output / name, files("anomaly_tools.live").joinpath(name).read_text(encoding="utf-8"))
-    colours = (np.array(mpl.colormaps[MAP_COLOURS].colors) * 255).round().astype(int).tolist()
-    start = {"categories": list(found), "methods": METHODS, "colours": colours}
+        _write(output / name, _own(name))
+    colours = (mpl.colormaps[MAP_COLOURS](np.arange(256))[:, :3] * 255).round().astype(int).tolist()
+    start = {"categories": list(found), "methods": METHODS, "colours": colours, "words": json.loads(_own("words.json"))}
     _write(output / "start.js", f"const LIVE = {{ files: {{}}, start: {json.dumps(start)} }};\n")
     _write(output / "engine.js", engine)
     return lines
+
+
+def _own(name: str) -> str:
+    return files("anomaly_tools.live").joinpath(name).read_text(encoding="utf-8")
 
 
 def _is_trained(params: Params, category: str) -> bool:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from anomaly_lib.evaluation import is_anomalous
-from anomaly_lib.export.bundle import MODEL, load_bundle
+from anomaly_lib.export.bundle import MODEL, load_bundle, session
 from anomaly_lib.export.verify import verify
 from anomaly_lib.export.write import export
 from anomaly_lib.methods.checkpoints import TrainedModel
@@ -66,9 +65,9 @@ def agrees(
     content: bytes, images: np.ndarray, maps: np.ndarray, scores: np.ndarray, thresholds: dict[str, Any]
 ) -> bool:
     """Whether all maps lie within HALF_BOUND and all images are decided alike."""
-    session = onnxruntime.InferenceSession(content)
+    half = session(content)
     for image, expected, score in zip(images, maps, scores, strict=True):
-        found, found_score = session.run(["map", "score"], {"images": image[None]})
+        found, found_score = half.run(["map", "score"], {"images": image[None]})
         if np.abs(found[0] - expected).max() > HALF_BOUND * np.abs(maps).max():
             return False
         if is_anomalous(found_score, thresholds["image"])[0] != is_anomalous(score[None], thresholds["image"])[0]:

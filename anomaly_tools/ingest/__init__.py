@@ -4,7 +4,7 @@
 plan out. Everything here works without torch.
 """
 
-from anomaly_lib.ingest.plan import Item, Plan, Request
-from anomaly_lib.ingest.run import ingest
+from anomaly_tools.ingest.plan import Item, Plan, Request
+from anomaly_tools.ingest.run import ingest
 
 __all__ = ["Item", "Plan", "Request", "ingest"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import TEMPORARY_PREFIX
 from anomaly_lib.data.images import Problem
-from anomaly_lib.ingest.archives import CHUNK, Archive, Limits, Member, archive_format, reading
+from anomaly_tools.ingest.archives import CHUNK, Archive, Limits, Member, archive_format, reading
 
 _DISK_BLOCK = 4096  # bytes; what a file takes is a multiple of it on the common file systems
 _CHANGED = ("changed while it was unpacked", "wait until it is complete and unpack again")

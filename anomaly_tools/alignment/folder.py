@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from anomaly_lib.alignment.estimate import FLOOR, MARGIN, Alignment, align_planes, planes_of
-from anomaly_lib.alignment.motion import Motion, valid_area, warp_image, warp_mask
-from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
-from anomaly_lib.data.copying import (
+from anomaly_lib.data.folder import Sample
+from anomaly_lib.data.images import Problem, read_mask, read_rgb
+from anomaly_tools.alignment.estimate import FLOOR, MARGIN, Alignment, align_planes, planes_of
+from anomaly_tools.alignment.motion import Motion, valid_area, warp_image, warp_mask
+from anomaly_tools.copying import (
     GIGABYTE,
     check_room,
     mask_place,
@@ -34,8 +35,7 @@ from anomaly_lib.data.copying import (
     write_json,
     write_png,
 )
-from anomaly_lib.data.folder import Sample
-from anomaly_lib.data.images import Problem, read_mask, read_rgb
+from anomaly_tools.disk import bytes_in
 
 if TYPE_CHECKING:
     import torch

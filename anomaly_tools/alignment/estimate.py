@@ -21,8 +21,8 @@ from PIL import Image
 from scipy import fft, ndimage
 from scipy.optimize import minimize
 
-from anomaly_lib.alignment.motion import Motion, warp
 from anomaly_lib.base.errors import InputError
+from anomaly_tools.alignment.motion import Motion, warp
 
 WORK_SIDE = 128
 """The longer side of the planes, pixels; a photo is scaled down to it, never up."""

@@ -4,9 +4,9 @@
 try it on. Everything here works without torch, but for ``folder.load_valid_areas``.
 """
 
-from anomaly_lib.alignment.estimate import Alignment, estimate_alignment
-from anomaly_lib.alignment.folder import align_category, load_valid_areas, move_category
-from anomaly_lib.alignment.motion import Motion, valid_area, warp_image, warp_mask
+from anomaly_tools.alignment.estimate import Alignment, estimate_alignment
+from anomaly_tools.alignment.folder import align_category, load_valid_areas, move_category
+from anomaly_tools.alignment.motion import Motion, valid_area, warp_image, warp_mask
 
 __all__ = [
     "Alignment",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomaly_lib.ingest import folders, photos, tables
-from anomaly_lib.ingest.plan import CATEGORY_DEPTH, Plan, Request
+from anomaly_tools.ingest import folders, photos, tables
+from anomaly_tools.ingest.plan import CATEGORY_DEPTH, Plan, Request
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0: not for commercial use; share alike"
 

@@ -8,24 +8,15 @@ from pathlib import Path, PurePosixPath
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import composed, folded, why_name_is_refused, why_path_is_refused
 from anomaly_lib.data.folder import GOOD
-from anomaly_lib.data.images import SUFFIXES, Problem, is_image_name, printable
+from anomaly_lib.data.images import Problem
+from anomaly_lib.data.photos import RECODED, RENAMED, LeftOut
 
 LONGEST_NAME = 254
 """Bytes of a file name: one less than file systems take, as a half-written file has a dot before its name."""
 CATEGORY_DEPTH = 4
 """Parts of a place that begins with its category: category, split, group and file."""
-RECODED = {".webp"}
-RENAMED = {".jfif": ".jpg", ".jpe": ".jpg", ".webp": ".png"}
-"""What Pillow reads although data folders do not hold files of such names -> the suffix there."""
-_NOT_READ = ".gif .jp2 .heic .heif .avif .dng .raw .jxl .tga .ppm .pgm"
-PICTURES = {*SUFFIXES, *RENAMED, *_NOT_READ.split()}
-"""Suffixes of photos, whether or not they are read."""
-READ = ", ".join(suffix[1:] for suffix in (*SUFFIXES, *RENAMED))
-LeftOut = dict[str, list[str]]
-"""Reason -> files that an ingest does not take."""
 Masks = dict[str, list[Path]]
 """Name of an image, which may end in ``_mask``, as ``names.composed`` spells it -> its masks."""
-_SHOWN = 3  # names per reason
 
 
 @dataclass(frozen=True)
@@ -133,26 +124,6 @@ def masks_of(image: Path, masks: Masks) -> list[Path]:
     """The masks of an image: ``NAME_mask`` goes before ``NAME``."""
     name = composed(image.stem)
     return masks.get(f"{name}_mask") or masks.get(name) or []
-
-
-def is_readable_name(path: Path) -> bool:
-    """Whether a file's name is that of an image which can be ingested."""
-    return is_image_name(path) or (path.suffix.lower() in RENAMED and not path.name.startswith("."))
-
-
-def is_of_the_system(path: Path) -> bool:
-    """Whether a file is one that macOS or Windows puts beside photos by itself."""
-    return path.name in (".DS_Store", "Thumbs.db", "desktop.ini") or path.name.startswith("._")
-
-
-def left_out_line(groups: LeftOut) -> str:
-    """How many files are left out, in all and for each reason, with some of their names; empty for none."""
-    parts = [
-        f"{len(names)} {reason} ({', '.join(sorted(names)[:_SHOWN])}{', …' * (len(names) > _SHOWN)})"
-        for reason, names in sorted(groups.items())
-    ]
-    count = sum(map(len, groups.values()))
-    return printable(f"left out {count} file{'s' * (count > 1)}: {', '.join(parts)}") if parts else ""
 
 
 def count_by_split(items: Iterable[Item]) -> dict[str, dict[str, int]]:

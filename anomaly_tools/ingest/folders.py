@@ -11,7 +11,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.names import composed
 from anomaly_lib.data.folder import GOOD, Listing, list_folder
 from anomaly_lib.data.images import printable
-from anomaly_lib.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
+from anomaly_tools.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
 
 VALIDATION_PREFIX = "validation_"
 """Normal images of a validation split join ``train/good``; their numbers start at 000 again."""

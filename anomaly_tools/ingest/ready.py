@@ -5,9 +5,9 @@ from pathlib import Path
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
-from anomaly_lib.ingest.guard import SAMPLE
-from anomaly_lib.ingest.layouts import LAYOUTS
 from anomaly_lib.params import Params, project_root
+from anomaly_tools.ingest.guard import SAMPLE
+from anomaly_tools.ingest.layouts import LAYOUTS
 
 
 def require_data(params: Params) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
-from anomaly_lib.data.copying import (
+from anomaly_lib.data.folder import Sample
+from anomaly_lib.data.images import Header, Problem, read_rgb
+from anomaly_lib.tiling.grid import Tile, Tiling
+from anomaly_tools.copying import (
     GIGABYTE,
     check_room,
     mask_place,
@@ -28,9 +30,7 @@ from anomaly_lib.data.copying import (
     write_json,
     write_png,
 )
-from anomaly_lib.data.folder import Sample
-from anomaly_lib.data.images import Header, Problem, read_rgb
-from anomaly_lib.tiling.grid import Tile, Tiling
+from anomaly_tools.disk import bytes_in
 
 RECORD = "tiles.json"
 

@@ -1,0 +1,101 @@
+"""The live page against Python: every test photo of every category in build/live, in headless Chromium, through file://.
+
+    python -m anomaly_tools.live && python benchmarks/live.py
+
+Image: the largest difference of what the model gets, in steps of 8-bit values. Map: the largest difference as a share
+of the category's largest value. Decided otherwise: images, at the calibrated threshold. Latency is the median in the
+browser, on one thread.
+"""
+
+import argparse
+import base64
+import shutil
+import statistics
+
+import anomaly_lib  # noqa: F401  chooses numerics before NumPy and torch load
+
+# isort: split
+from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.reproducibility import make_deterministic
+from anomaly_lib.data import load_category
+from anomaly_lib.data.tensors import load_images
+from anomaly_lib.evaluation import is_anomalous
+from anomaly_lib.methods.checkpoints import load_model
+from anomaly_lib.params import load_profile, project_root
+from anomaly_lib.pipeline.runs import find_model
+from anomaly_lib.reporting.tables import markdown_table
+from harness import run
+
+import numpy as np
+
+ASK = "const [done, ...what] = [arguments[3], arguments[0], arguments[1], arguments[2]];"
+ASK += "live.detect(...what).then(done, error => done({error: String(error)}))"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--profile")
+    options = parser.parse_args()
+    params = load_profile(options.profile)
+    make_deterministic(threads=1)
+    page = project_root() / "build/live/index.html"
+    if not page.is_file():
+        raise InputError(f"{page}: not there; run 'make live'")
+    browser = chromium()
+    try:
+        browser.get(page.as_uri())
+        found = sorted(file.parent.name for file in page.parent.glob("*/photos.js"))
+        rows = [compared(browser, params, category, method) for category in found for method in params.methods]
+    finally:
+        browser.quit()
+    print(markdown_table(rows))
+    return 0
+
+
+def compared(browser, params, category: str, method: str) -> dict:
+    """One row of the table."""
+    model = load_model(find_model(params, method, category))
+    size = model.method.image_size
+    images = load_images(load_category(project_root() / params.data, category).test, size).numpy()
+    maps, scores, _ = model.method.see(images)
+    answers = [browser.execute_async_script(ASK, category, index, method) for index in range(len(images))]
+    seen, found = ([decoded(answer[name]) for answer in answers] for name in ("image", "map"))
+    apart = max(np.abs(a - b.ravel()).max() for a, b in zip(seen, images, strict=True))
+    wrong = sum(
+        answer["anomalous"] != is_anomalous(score[None], model.thresholds["image"])[0]
+        for answer, score in zip(answers, scores, strict=True)
+    )
+    difference = max(np.abs(a - b.ravel()).max() for a, b in zip(found, maps, strict=True)) / np.abs(maps).max()
+    relative = max(abs(a["score"] - s) / abs(s) for a, s in zip(answers, scores, strict=True))
+    return {
+        "category": category,
+        "method": model.method.title,
+        "image": f"{255 * apart:.2g}",
+        "map": f"{difference:.1e}",
+        "score": f"{relative:.1e}",
+        "decided otherwise": f"{wrong} of {len(scores)}",
+        "ms a photo": f"{statistics.median(answer['milliseconds'] for answer in answers):.0f}",
+    }
+
+
+def decoded(text: str) -> np.ndarray:
+    """float32 values that the page gave as base64."""
+    return np.frombuffer(base64.b64decode(text), np.float32)
+
+
+def chromium():
+    """Headless, for pages from file://."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    browser.set_script_timeout(300)
+    return browser
+
+
+if __name__ == "__main__":
+    run(main)
