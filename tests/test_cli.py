@@ -142,7 +142,7 @@ def test_check_prints_failures_with_their_remedy_and_goes_on(monkeypatch, capsys
     ]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["detect", "--help"], ["data", "validate", "DATA"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["detect", "--help"], ["data", "describe", "DATA"]])
 def test_help_and_looking_at_data_wait_neither_for_torch_nor_for_the_tools(tiny_data, arguments):
     loaded = "{name.partition('.')[0] for name in sys.modules} & {'torch', 'anomaly_tools', 'dvc', 'rich'}"
     program = f"import sys; from anomaly_lib.cli import main; main(sys.argv[1:]); print({loaded})"
@@ -200,6 +200,7 @@ CALLED = {
     "data align": "align_category",
     "data move": "move_category",
     "data tile": "tile_category",
+    "data validate": "validate",
 }
 
 
