@@ -59,7 +59,8 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         f"# Results of the profile `{params.profile}`",
         "",
         "Written by `notebooks/06_report.ipynb`; do not edit. Every number of a run comes from one checkpoint, that of",
-        "the last step; nothing was chosen on test labels except where the name says oracle.",
+        "the last step; no threshold, checkpoint or seed was chosen on test labels, except where the name says oracle. "
+        "Default settings of the methods were chosen with the test images of the sample set in view.",
         "",
         f"* data: `{params.data}`; random seeds: {', '.join(map(str, params.seeds))}; runs: {done} of {len(rows)}",
         f"* data hashes: {', '.join(data) or 'none'}",
