@@ -33,7 +33,7 @@ repro: data  ## everything: environment, sample data, the whole pipeline side by
 	@$(if $(strip $(SUBSET)),,$(BIN)/python -m anomaly_lib compare $(if $(PROFILE),--profile $(PROFILE)) || true)
 
 test: data  ## lint and all tests
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m mypy anomaly_lib
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 lab: data  ## JupyterLab on the notebooks
@@ -46,7 +46,7 @@ demo: data  ## the demos as pages without code, for a projector; PROFILE=thoroug
 live: data  ## the three detectors in a browser, one folder without server or network: build/live; needs trained models
 	$(BIN)/python -m anomaly_tools.live $(if $(PROFILE),--profile $(PROFILE))
 
-site: data  ## the rendered site in build/site/html; runs each lesson once, 10 minutes the first time
+site: data  ## the rendered site in build/site/html; runs each lesson once, a quarter of an hour the first time
 	$(BIN)/python -m anomaly_tools.site execute
 	$(BIN)/python -m anomaly_tools.site build
 
@@ -60,8 +60,8 @@ offline-kit: $(READY)  ## one folder that installs on laptops without network: b
 course: data  ## the lessons for a course in course/: student copies, and copies with solutions
 	$(BIN)/python -m anomaly_tools.lesson_copies course
 
-lint: $(READY)  ## what CI checks of style and access
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(READY)  ## what CI checks of style, types, imports and access
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m mypy anomaly_lib
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m anomaly_tools.access
 
@@ -69,6 +69,7 @@ format: $(READY)  ## format code and notebooks, and strip the notebooks
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks
 	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks/demos
+	$(BIN)/python -m anomaly_lib.pipeline.nbstrip --in-place notebooks/from_scratch
 
 profiles:  ## copy dvc.yaml to all profiles, after a change of it
 	for folder in profiles/*/; do cp dvc.yaml $$folder; done

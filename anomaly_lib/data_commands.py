@@ -34,6 +34,7 @@ TOOLS = {
     "data align": "anomaly_tools.alignment",
     "data move": "anomaly_tools.alignment",
     "data tile": "anomaly_tools.tile_copies",
+    "data validate": "anomaly_tools.validate",
     "data sample": "anomaly_tools.sample.write",
     "data ingest": "anomaly_tools.ingest",
     "data ready": "anomaly_tools.ingest.ready",
@@ -111,9 +112,7 @@ def describe(data: DataFolder, category: Categories = None) -> None:
 @app.command()
 def validate(data: DataFolder, category: Categories = None) -> int:
     """Print every problem of a data folder, one line each."""
-    from anomaly_lib.data import validate
-
-    problems = validate.validate(data, category, progress=True)
+    problems = tool("data validate").validate(data, category, progress=True)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if not problems:

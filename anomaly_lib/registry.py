@@ -27,6 +27,9 @@ METHODS = {
     "draem": Entry("DRAEM", "Draem"),
     "dfr": Entry("DFR", "Dfr"),
     "dmad": Entry("DMAD", "Dmad"),
+    "mean_image": Entry("Mean image", "MeanImage", role="baseline"),
+    "padim": Entry("PaDiM", "Padim", role="baseline"),
+    "patchcore": Entry("PatchCore", "Patchcore", role="baseline"),
 }
 """By name: the key in params.yaml, in file names, and the package."""
 
@@ -53,6 +56,11 @@ def shown_name(name: str) -> str:
     return METHODS[name].title if name in METHODS else name
 
 
+def is_baseline(name: str) -> bool:
+    """Whether it is what methods are compared with; an unknown name counts as a method."""
+    return name in METHODS and METHODS[name].role == "baseline"
+
+
 def baselines_last(names: Iterable[str]) -> list[str]:
-    """The names, methods before baselines, otherwise in their order; an unknown one counts as a method."""
-    return sorted(names, key=lambda name: name in METHODS and METHODS[name].role == "baseline")
+    """The names, methods before baselines, otherwise in their order."""
+    return sorted(names, key=is_baseline)

@@ -9,9 +9,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from anomaly_lib.base import numerics
-from anomaly_lib.base.disk import free_bytes
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import load_params, project_root
+from anomaly_tools.disk import free_bytes
 
 FREE_GIGABYTES = 2
 

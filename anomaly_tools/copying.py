@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from anomaly_lib.base.disk import free_bytes
 from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.data.folder import Category, Sample, load_category
 from anomaly_lib.data.images import Header, Problem, read_header, read_mask
+from anomaly_tools.disk import free_bytes
 
 GIGABYTE = 1e9
 BYTES_PER_PIXEL = 5

@@ -17,11 +17,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from anomaly_lib.base.disk import bytes_in, free_bytes
 from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.params import project_root
+from anomaly_tools.disk import bytes_in, free_bytes
 
 NEEDED_BYTES = 6 * 1024**3
 """Free space to begin with: the wheels of a Linux machine take about half of it, most of that PyTorch with CUDA."""

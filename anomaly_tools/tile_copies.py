@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
@@ -31,6 +30,7 @@ from anomaly_tools.copying import (
     write_json,
     write_png,
 )
+from anomaly_tools.disk import bytes_in
 
 RECORD = "tiles.json"
 

@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import Category, load_category, split_normals
 from anomaly_lib.data.regions import load_region, save_region
@@ -24,6 +23,7 @@ from anomaly_lib.evaluation import evaluate
 from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_tools.alignment import align_category, load_valid_areas, move_category
+from anomaly_tools.disk import bytes_in
 from harness import run, spread
 
 import torch

@@ -18,10 +18,10 @@ from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.figures.results import overview_figure
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import load_params
-from anomaly_lib.pipeline.depends import dependencies
 from anomaly_lib.registry import method_class, params_class, shown_name
 from anomaly_lib.reporting.report import results_markdown
 from anomaly_lib.reporting.results import table
+from anomaly_tools.depends import dependencies
 from tests.conftest import ROOT, TINY_SETTINGS
 from tests.helpers import widget_parts
 

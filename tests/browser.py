@@ -24,6 +24,7 @@ from urllib.request import Request, urlopen
 import nbformat
 import psutil
 import pytest
+from axe_core_python.selenium import Axe
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -296,6 +297,12 @@ def pictures_without_alt(page) -> int:
     return page.execute_script(
         "return [...document.querySelectorAll('.jp-OutputArea img, .jp-Cell img')].filter(e => !e.alt.trim()).length"
     )
+
+
+def violations(page) -> list[str]:
+    """What axe-core finds against WCAG 2, levels A and AA: the rule, and where it is broken."""
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})["violations"]
+    return [f"{rule['id']}: {node['target']}" for rule in found for node in rule["nodes"]]
 
 
 def foreign_addresses(page) -> list[str]:

@@ -32,7 +32,16 @@ TINY_SETTINGS = {
     "draem": {"image_size": 64, "reconstructive_width": 8, "discriminative_width": 8, "steps": 80, "batch": 4},
     "dmad": {"image_size": 64, "steps": 80, "batch": 4, "codes": 10},
     "dfr": {"image_size": 64, "feature_size": 16, "layers": ["stage0", "stage2"], "steps": 80, "batch": 128},
+    "mean_image": {"image_size": 64},
+    "padim": {"image_size": 64, "channels": 10},
+    "patchcore": {"image_size": 64, "coreset_share": 0.1},
 }
+
+
+def quick_method(name):
+    """A method with its tiny settings, untrained; it takes two steps, where it takes any."""
+    model = params_class(name)
+    return method_class(name)(model(**TINY_SETTINGS[name] | ({"steps": 2} if "steps" in model.model_fields else {})))
 
 
 def pytest_configure():

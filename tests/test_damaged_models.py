@@ -12,8 +12,8 @@ from anomaly_lib.cli import main
 from anomaly_lib.data import load_category
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.checkpoints import RECORD, TENSORS, save_model
-from anomaly_lib.registry import METHODS, method_class, params_class
-from tests.conftest import TINY_SETTINGS
+from anomaly_lib.registry import METHODS
+from tests.conftest import quick_method
 
 THRESHOLDS = {"image": 5.0, "pixel": 4.0, "pixel_median": 1.0}
 ABSENT = object()
@@ -24,7 +24,7 @@ def models(tiny_data, tmp_path_factory):
     """{method: folder of a model that was trained for two steps}."""
     folders, normals = {}, load_images(load_category(tiny_data, "dots").train, 64)
     for name in METHODS:
-        method = method_class(name)(params_class(name).model_validate(TINY_SETTINGS[name] | {"steps": 2}), 0)
+        method = quick_method(name)
         method.fit(normals, progress=False)
         folders[name] = tmp_path_factory.mktemp(name)
         save_model(folders[name], method, "dots", THRESHOLDS)

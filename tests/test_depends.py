@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-METHODS = ("draem", "dfr", "dmad")
+from anomaly_lib.params import load_params
+
+METHODS = tuple(load_params().methods)
 TRAINED = {"03b_calibrate-{}", "04_evaluate-{}", "05_demo_gif-{}"}
 TRAINING = {"03_train-{}", "08_contamination-{}"}
 
@@ -23,7 +25,7 @@ PARAMS, RECIPE_USERS = "anomaly_lib/params.py", of("draem") | {"02_synthesize", 
 @pytest.fixture
 def project(root, tmp_path):
     """A copy of what the derivation reads, with a function that derives."""
-    for folder in ("anomaly_lib", "anomaly_course", "notebooks"):
+    for folder in ("anomaly_lib", "anomaly_course", "anomaly_tools", "notebooks"):
         shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("requirements.lock", "params.yaml", "data.dvc"):
         shutil.copy(root / file, tmp_path)
@@ -31,7 +33,7 @@ def project(root, tmp_path):
 
 
 def derived(project):
-    command = [sys.executable, "-m", "anomaly_lib.pipeline.depends", "params.yaml", "derived"]
+    command = [sys.executable, "-m", "anomaly_tools.depends", "params.yaml", "derived"]
     subprocess.run(command, cwd=project, check=True)
     return read(project / "derived")
 
@@ -44,7 +46,7 @@ def read(folder):
 @pytest.fixture(scope="module")
 def before(root, tmp_path_factory):
     out = tmp_path_factory.mktemp("before")
-    subprocess.run([sys.executable, "-m", "anomaly_lib.pipeline.depends", "params.yaml", out], cwd=root, check=True)
+    subprocess.run([sys.executable, "-m", "anomaly_tools.depends", "params.yaml", out], cwd=root, check=True)
     return read(out)
 
 
@@ -89,7 +91,7 @@ CHANGES = {
     "code that all share": ("anomaly_lib/base/numerics.py", '"avx2"', '"default"', EVERYTHING),
     "a file that a module reads": ("anomaly_lib/reporting/published.json", "{", "{ ", {"06_report"}),
     "a comment and a docstring": ("anomaly_lib/methods/base.py", '"""', '"""# ', set()),
-    "an unrelated module": ("anomaly_lib/data/validate.py", "def validate(", "x = 1\n\n\ndef validate(", set()),
+    "an unrelated module": ("anomaly_lib/methods/official/dfr.py", "def load_dfr(", "x = 1\n\n\ndef load_dfr(", set()),
     "the line of another method": ("anomaly_lib/registry.py", "METHODS = {", 'METHODS = {\n    "toy": "toy",', set()),
     "a package's version": ("requirements.lock", "anywidget==", "anywidget==9", {"01_explore_data", "02_synthesize"}),
 }

@@ -29,7 +29,7 @@ from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import load_params
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import METHODS, method_class, params_class
-from tests.conftest import TINY_SETTINGS
+from tests.conftest import TINY_SETTINGS, quick_method
 from tests.helpers import close_to
 
 THRESHOLDS = {"image": 5.0, "pixel": 4.0, "pixel_median": 1.0}
@@ -197,8 +197,7 @@ def test_without_thresholds_there_is_a_score_and_a_map_but_no_decision(model, mo
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_has_its_four_panels(name, tiny_data, tmp_path):
-    settings = TINY_SETTINGS[name] | {"steps": 2}
-    method = method_class(name)(params_class(name).model_validate(settings), 0)
+    method = quick_method(name)
     method.fit(load_images(load_category(tiny_data, "dots").train, 64), progress=False)
     save_model(tmp_path / "model", method, "dots", THRESHOLDS)
     detect(load_model(tmp_path / "model"), tiny_data / "dots/test/square/000.png", tmp_path)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from anomaly_course.lessons.quiver import quiver_figure
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
-from anomaly_lib.figures.deformation import quiver_figure
 from anomaly_lib.methods.backbones import pyramid_layers
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.methods.dmad.bottleneck import Bottleneck, Decoder, QuantisedBottleneck

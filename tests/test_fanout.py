@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -172,11 +173,14 @@ def test_nothing_listens_beyond_this_machine(repository, how):
     def look():
         while not Path("started").exists():
             time.sleep(0.05)
-        me = psutil.Process()
-        for process in [me, *me.children(recursive=True)]:
-            sockets = process.net_connections(kind="inet")
-            listening.update(socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN)
-        Path("go").touch()
+        try:
+            me = psutil.Process()
+            for process in [me, *me.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    sockets = process.net_connections(kind="inet")
+                    listening.update(socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN)
+        finally:
+            Path("go").touch()
 
     before = {s.laddr for s in psutil.Process().net_connections(kind="inet") if s.status == psutil.CONN_LISTEN}
     watcher = threading.Thread(target=look)

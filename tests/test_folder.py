@@ -11,7 +11,7 @@ import pytest
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import list_categories, load_category
 from anomaly_lib.data.folder import data_hash, scan_category
-from anomaly_lib.data.validate import validate
+from anomaly_tools.validate import validate
 
 NUT = (
     "nut/train/good/0.png",
@@ -297,7 +297,7 @@ def test_a_scan_goes_on_where_loading_stops(tmp_path):
 
 
 def test_data_works_without_torch():
-    program = "import sys, anomaly_lib.data, anomaly_lib.data.validate, anomaly_lib.data.describe"
+    program = "import sys, anomaly_lib.data, anomaly_tools.validate, anomaly_lib.data.describe"
     done = subprocess.run([sys.executable, "-c", f"{program}; sys.exit('torch' in sys.modules)"], check=False)
     assert done.returncode == 0
 

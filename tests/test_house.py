@@ -12,8 +12,8 @@ import pytest
 from anomaly_tools import PACKAGES
 
 LIBRARY = PACKAGES[0]
-LINES_OF_LIBRARY = 12_300
-"""What the library has now; the goal is 12,000. Lower it whenever the library shrinks, never raise it."""
+LINES_OF_LIBRARY = 12_000
+"""Never raise it; lower it when the library has become much smaller."""
 LINES_OF_MODULE, LINES_OF_FUNCTION = 320, 50
 
 

@@ -12,11 +12,11 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data import load_category, read_mask
 from anomaly_lib.data.folder import UNCERTAIN
-from anomaly_lib.data.validate import validate
 from anomaly_tools.ingest import Request, ingest
 from anomaly_tools.ingest.layouts import LAYOUTS as ADAPTERS
 from anomaly_tools.ingest.plan import count_by_split
 from anomaly_tools.ingest.tables import elpv_package, plan_elpv
+from anomaly_tools.validate import validate
 from tests import layouts
 
 EXPECTED = {  # folder of the result: number of files

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from anomaly_lib.cli import main
-from anomaly_lib.data.validate import validate
 from anomaly_lib.params import load_params
 from anomaly_lib.reporting.report import results_markdown
 from anomaly_lib.reporting.results import collect
+from anomaly_tools.validate import validate
 from tests import layouts
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import run_notebook

@@ -10,9 +10,9 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.cli import main
 from anomaly_lib.data.folder import load_category
 from anomaly_lib.data.images import read_mask, read_rgb
-from anomaly_lib.data.validate import validate
 from anomaly_lib.tiling import BlendedMap, Tiling, axis_weights
 from anomaly_tools.tile_copies import tile_category
+from anomaly_tools.validate import validate
 
 SIZES = [(16, 16), (16, 500), (333, 17), (97, 201), (640, 480), (5, 7), (1, 300), (65, 64)]
 TILINGS = [Tiling(16), Tiling(64, 0.25), Tiling(33, 0.5), Tiling(100, 0.75), Tiling(64, 0.1)]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from anomaly_lib.data import images as images_module
-from anomaly_lib.data.validate import validate, validate_category
+from anomaly_tools.validate import validate, validate_category
 
 
 def picture(seed: int, size: int = 8) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from anomaly_course.widgets import synthesis_figures as figures
 from anomaly_course.widgets.blend import SHAPES, blend_figure, blend_studio
 from anomaly_course.widgets.operations import operation_figure, operations_studio
 from anomaly_course.widgets.perlin import perlin_studio
 from anomaly_lib.base.reproducibility import generator
-from anomaly_lib.figures import synthesis as figures
 from anomaly_lib.params import SynthesisRecipe
 from anomaly_lib.synthesis import synthesize
 from anomaly_lib.synthesis.operations import OPERATIONS, POINT

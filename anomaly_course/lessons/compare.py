@@ -22,7 +22,7 @@ from anomaly_lib.figures.style import map_scale
 from anomaly_lib.methods.checkpoints import TrainedModel, load_model, score_samples
 from anomaly_lib.params import Params
 from anomaly_lib.pipeline.runs import find_model
-from anomaly_lib.registry import method_class, params_class
+from anomaly_lib.registry import is_baseline, method_class, params_class
 
 SMALL = {
     "draem": {"image_size": 64, "reconstructive_width": 16, "discriminative_width": 8, "steps": 200},
@@ -36,6 +36,7 @@ TINY = {
     "dmad": {"image_size": 64, "steps": 4, "batch": 4},
 }
 """Settings that only show that everything runs."""
+BASELINES = ("mean_image", "padim", "patchcore")
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,10 @@ class View:
 
 
 def pipeline_models(params: Params, category: str, seed: int) -> list[Contestant]:
-    """The profile's trained models of all its methods; empty unless all of them are there."""
+    """The profile's trained models of all its methods, baselines aside; empty unless all of them are there."""
     try:
-        folders = [find_model(params, method, category, seed) for method in params.methods]
+        methods = [method for method in params.methods if not is_baseline(method)]
+        folders = [find_model(params, method, category, seed) for method in methods]
         return [Contestant(load_model(folder), None) for folder in folders]
     except InputError:
         return []

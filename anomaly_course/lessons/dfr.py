@@ -13,9 +13,9 @@ from einops import rearrange
 from torch import Tensor
 
 from anomaly_lib.methods.backbones import Backbone
-from anomaly_lib.methods.dfr.method import Dfr, upsampled
+from anomaly_lib.methods.dfr.method import Dfr
 from anomaly_lib.methods.dfr.network import reconstruction_error
-from anomaly_lib.methods.maps import smoothed
+from anomaly_lib.methods.maps import smoothed, upsampled
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from anomaly_lib.evaluation import quantile_threshold
 from anomaly_lib.figures.images import outline
 from anomaly_lib.figures.style import MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR, displayable
 from anomaly_lib.methods.dfr.features import RegionalFeatures
-from anomaly_lib.methods.dfr.method import upsampled
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, statistics
+from anomaly_lib.methods.maps import upsampled
 
 ALL_LAYERS = "all layers"
 LATENT_SIZES = (0, *(2**k for k in range(9)))

@@ -32,7 +32,7 @@ class Frozen(BaseModel):
 
 
 class MethodParams(Frozen):
-    """What every method's section has. A method gives ``preset`` its names and a default, and ``steps`` a default."""
+    """What every method's section has. A method gives ``preset`` its names and a default."""
 
     presets: ClassVar[dict[str, dict[str, Any]]]
     """Values by name of the preset; they fill the keys that are not written out, inside sub-sections too."""
@@ -41,6 +41,17 @@ class MethodParams(Frozen):
     """Named set of values."""
     image_size: Annotated[int, Field(ge=32, le=2048)] = 256
     """Side in pixels to which images are resized, aspect not preserved."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        name = values.get("preset", cls.model_fields["preset"].default)
+        return _filled(values, cls.presets.get(name, {}) if isinstance(name, str) else {})
+
+
+class TrainedParams(MethodParams):
+    """What the section of a method has that is trained in steps; it gives ``steps`` a default."""
+
     steps: Annotated[int, Field(ge=1)] | None
     """Optimisation steps; null where epochs is given."""
     epochs: Annotated[float, Field(gt=0)] | None = None
@@ -50,14 +61,8 @@ class MethodParams(Frozen):
         """Optimisation steps with ``count`` training examples in batches of ``batch``."""
         return self.steps or max(1, round((self.epochs or 0) * count / batch))
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_from_preset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        name = values.get("preset", cls.model_fields["preset"].default)
-        return _filled(values, cls.presets.get(name, {}) if isinstance(name, str) else {})
-
     @model_validator(mode="after")
-    def _one_length(self) -> "MethodParams":
+    def _one_length(self) -> "TrainedParams":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs, and null for the other")
         return self

@@ -9,14 +9,15 @@ Shapes: N images, C channels, H x W pixels.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import timm
 import torch
+import torch.nn.functional as F
 from timm.models import create_feature_extractor
 from torch import Tensor, nn
 from torch.fx import GraphModule
@@ -115,6 +116,16 @@ class Backbone(nn.Module):
         outputs = self.network(normalised)
         return [outputs[layer] for layer in self.layers]
 
+    @torch.no_grad()
+    def shapes(self, size: int) -> list[torch.Size]:
+        """(C, h, w) of each layer's output for images of ``size`` pixels."""
+        return [output.shape[1:] for output in self(torch.zeros(1, 3, size, size, device=self.mean.device))]
+
+    def rows(self, channels: Iterable[int]) -> list[dict]:
+        """The layers, with their channels, as rows of ``Method.architecture``; nothing in them is trained."""
+        layers = zip(self.layers, channels, strict=True)
+        return [{"part": f"{self.name} {layer}", "channels": count, "parameters": 0} for layer, count in layers]
+
     def train(self, mode: bool = True) -> "Backbone":
         """Stays in evaluation mode: batch statistics of a few defect images must not change the features."""
         return super().train(False)
@@ -154,6 +165,12 @@ class FeatureCache:
         del self.vectors
         if self.file:
             self.file.unlink(missing_ok=True)
+
+
+def on_one_grid(outputs: Sequence[Tensor], mode: Literal["nearest", "bilinear"]) -> Tensor:
+    """Layers (N, C_l, h_l, w_l) one behind the other, (N, C, h, w), at the resolution of the finest."""
+    finest = max((output.shape[-2:] for output in outputs), key=lambda sides: sides[-1])
+    return torch.cat([F.interpolate(output, finest, mode=mode) for output in outputs], dim=1)
 
 
 def pyramid_layers(name: str) -> list[str]:

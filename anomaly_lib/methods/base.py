@@ -3,6 +3,7 @@
 Adding a method: one folder, one line in ``anomaly_lib.registry``; see ``docs/add_a_method.md``.
 """
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from anomaly_lib.base.reproducibility import default_device, derived_seed
 from anomaly_lib.params import params_hash
 from anomaly_lib.registry import METHODS, method_class, shown_name
 
-__all__ = ["METHODS", "Method", "ScoreMaps", "in_batches", "method_class", "within"]
+__all__ = ["METHODS", "Baseline", "Method", "ScoreMaps", "in_batches", "method_class", "within"]
 
 AT_ONCE = 8
 """Images that a network sees together when it scores; the number bounds memory and changes no result."""
@@ -71,7 +72,7 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
 
     @abstractmethod
     def fit(self, normals: Tensor, work: Path | None = None, progress: bool = True) -> list[dict]:
-        """Train on normal images only; return the history, one row per logged step.
+        """Train on normal images only; return the history, one row per logged step; empty without steps.
 
         ``work`` is a folder for caches and for resuming after an interruption; None keeps all in memory.
         Raises InputError when the images cannot be trained on.
@@ -151,12 +152,49 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
         """Tells one training from another by params, seed and fit images, for resuming."""
         return f"{params_hash(self.params)}-{self.seed}-{tuple(normals.shape)}-{normals.double().sum().item():.9e}"
 
+    def restore(self, model: ModelOf, state: dict[str, Tensor]) -> None:
+        """Fill ``model`` with a state and make it the fitted one. Raises InputError when names or shapes differ."""
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            raise InputError(f"these tensors are not of a {self.title} model with these params: {error}") from None
+        self.model = model.to(self.device).eval()
+
     @contextmanager
     def own_initial_weights(self) -> Iterator[None]:
         """Inside, torch draws this method's and seed's initial weights; after, it goes on as if nothing was drawn."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, self.name, "init"))
             yield
+
+
+class Baseline(Method[ParamsOf, ModelOf]):
+    """A method that is computed in one pass, without steps: ``fit`` returns an empty history.
+
+    What it says of a batch is what ``outputs`` says; a subclass defines that, ``fit``, and how the model is restored.
+    """
+
+    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
+        found = self._joined_outputs(images, progress, region)
+        return ScoreMaps(found["map"], found["score"])
+
+    def explain(self, images: Tensor) -> dict[str, Tensor]:
+        """``map``: the anomaly map; ``distance``: the same before it is smoothed."""
+        return {name: picture for name, picture in self._joined_outputs(images).items() if name != "score"}
+
+    @torch.no_grad()
+    def _joined_outputs(
+        self, images: Tensor, progress: bool = False, region: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        self.check(images)
+        batches = in_batches(images, f"{self.title} scores", progress)
+        size = self.image_size
+        regions = itertools.repeat(None) if region is None else in_batches(region.expand(len(images), size, size))
+        found = [
+            self.outputs(batch.to(self.device), None if inside is None else inside.to(self.device))
+            for batch, inside in zip(batches, regions, strict=False)
+        ]
+        return {name: torch.cat([one[name] for one in found]).cpu() for name in found[0]}
 
 
 def in_batches(items: Any, description: str = "", progress: bool = False) -> Iterator[Any]:

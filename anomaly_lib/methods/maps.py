@@ -1,4 +1,4 @@
-"""What several methods do to maps: smoothing, and dividing by the error that is normal at each place.
+"""What several methods do to maps: upsampling, smoothing, and dividing by the error that is normal at each place.
 
 Padding, the part's outline and the upsampling of coarse layers make normal errors several times larger at some
 places (the border above all) than at others, and the largest value of a map then sits there, on good and bad images
@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from kornia.filters import gaussian_blur2d
 from scipy.ndimage import gaussian_filter
@@ -37,6 +38,12 @@ def smoothed(maps: Tensor, sigma: float, border: Literal["mirrored", "repeated"]
     width = 2 * round(4 * sigma) + 1
     blurred = gaussian_blur2d(rearrange(maps, "n h w -> n 1 h w"), (width, width), (sigma, sigma))
     return rearrange(blurred, "n 1 h w -> n h w")
+
+
+def upsampled(errors: Tensor, size: int) -> Tensor:
+    """(N, g, g) -> (N, S, S), bilinear; a grid value stands for the centre of its square."""
+    maps = F.interpolate(rearrange(errors, "n h w -> n 1 h w"), size, mode="bilinear", align_corners=False)
+    return rearrange(maps, "n 1 h w -> n h w")
 
 
 class LocationScale(nn.Module):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anomaly_lib.params import Params, params_hash
 from anomaly_lib.pipeline.runs import runs_of
-from anomaly_lib.registry import method_class, shown_name
+from anomaly_lib.registry import is_baseline, method_class, shown_name
 from anomaly_lib.reporting.results import METRICS, TITLES, mean_cell, parts_table, table
 from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises, uncertain_section
 from anomaly_lib.reporting.tables import markdown_table
@@ -42,12 +42,12 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
 def copy_demos(params: Params, reports: Path, target: Path) -> None:
     """Copy the GIF and strip of each method and category, first seed, into ``target``, the folder that git holds.
 
-    None of them where ``gif.in_report`` is false.
+    None of them where ``gif.in_report`` is false, and none of baselines.
     """
     target.mkdir(parents=True, exist_ok=True)
     for run in runs_of(params) if params.gif.in_report else ():
         for file in (run.file(reports, "demo.gif"), run.file(reports, "strip.png")):
-            if run.seed == params.seeds[0] and file.is_file():
+            if run.seed == params.seeds[0] and file.is_file() and not is_baseline(run.method):
                 shutil.copyfile(file, target / f"{run.method}-{run.category}{file.suffix}")
 
 
@@ -59,7 +59,8 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         f"# Results of the profile `{params.profile}`",
         "",
         "Written by `notebooks/06_report.ipynb`; do not edit. Every number of a run comes from one checkpoint, that of",
-        "the last step; nothing was chosen on test labels except where the name says oracle.",
+        "the last step; no threshold, checkpoint or seed was chosen on test labels, except where the name says oracle. "
+        "Default settings of the methods were chosen with the test images of the sample set in view.",
         "",
         f"* data: `{params.data}`; random seeds: {', '.join(map(str, params.seeds))}; runs: {done} of {len(rows)}",
         f"* data hashes: {', '.join(data) or 'none'}",
@@ -116,7 +117,8 @@ def _reasons(rows: Sequence[dict]) -> str:
 
 
 def _pictures(rows: Sequence[dict]) -> str:
-    pairs = dict.fromkeys((row["method"], row["category"]) for row in rows if "image_auroc" in row)
+    shown = (row for row in rows if "image_auroc" in row and not is_baseline(row["method"]))
+    pairs = dict.fromkeys((row["method"], row["category"]) for row in shown)
     if not pairs:
         return ""
     introduction = "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold."

@@ -10,7 +10,7 @@ from anomaly_lib.evaluation.intervals import compare
 from anomaly_lib.params import Params
 from anomaly_lib.pipeline.runs import Run, read_rows
 from anomaly_lib.protocols.selection import CRITERIA
-from anomaly_lib.registry import shown_name
+from anomaly_lib.registry import is_baseline, shown_name
 from anomaly_lib.reporting.results import NOT_DEFINED, TITLES, distinct
 from anomaly_lib.reporting.tables import markdown_table
 
@@ -117,12 +117,14 @@ def _means(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 
 def pairs(rows: Sequence[dict]) -> str:
-    """Each two methods, paired by category: who wins how often, by how much, and whether that could be chance."""
+    """Methods with each other and with baselines, paired by category: who wins how often, by how much, by chance?"""
     methods, categories = distinct(rows, "method"), distinct(rows, "category")
     lines = []
     for metric in COMPARED:
         means = {m: {c: _by_method(rows, c, metric).get(m) for c in categories} for m in methods}
         for first, second in combinations(methods, 2):
+            if is_baseline(first) and is_baseline(second):
+                continue
             result = compare(means[first], means[second])
             if result["pairs"]:
                 names = f"{shown_name(first)} − {shown_name(second)}"

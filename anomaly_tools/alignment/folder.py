@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
@@ -36,6 +35,7 @@ from anomaly_tools.copying import (
     write_json,
     write_png,
 )
+from anomaly_tools.disk import bytes_in
 
 if TYPE_CHECKING:
     import torch

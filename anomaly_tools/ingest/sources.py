@@ -5,10 +5,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from anomaly_lib.base.disk import bytes_in
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, printable
+from anomaly_tools.disk import bytes_in
 from anomaly_tools.ingest.layouts import LAYOUTS
 from anomaly_tools.ingest.unpack import is_archive, unpack, unpacked_size
 from anomaly_tools.ingest.write import check_room

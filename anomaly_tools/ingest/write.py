@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from anomaly_lib.base.disk import free_bytes
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, read_mask, read_rgb
+from anomaly_tools.disk import free_bytes
 from anomaly_tools.ingest.plan import Item, Plan
 
 RECORD = "ingest.json"

@@ -1,4 +1,4 @@
-"""Executed copies of lessons, demos and 07_detect, each made once, and again when what it shows may change."""
+"""Executed copies of the notebooks that no stage runs, each made once, and again when what it shows may change."""
 
 import hashlib
 import json
@@ -27,9 +27,10 @@ EXAMPLE = ("dfr", "nut")
 
 
 def sources(root: Path) -> list[Path]:
-    """The notebooks that are executed for the site alone, relative to ``root``: lessons, demos, and 07_detect."""
-    folders = (root / "notebooks/lessons", root / "notebooks/demos")
-    files = [file.relative_to(root) for folder in folders for file in sorted(folder.glob("[!.]*.ipynb"))]
+    """The notebooks that are executed for the site alone, relative to ``root``: three folders, and 07_detect."""
+    folders = ("lessons", "from_scratch", "demos")
+    files = [file for folder in folders for file in sorted((root / "notebooks" / folder).glob("[!.]*.ipynb"))]
+    files = [file.relative_to(root) for file in files]
     return [*files, Path("notebooks/07_detect.ipynb")]
 
 

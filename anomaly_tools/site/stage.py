@@ -108,6 +108,7 @@ def _api_block(root: Path, name: str) -> str:
 
 def _home(root: Path, notebooks: list[Path], pages: list[Path], api: list[Path]) -> str:
     lessons = [page for page in notebooks if page.parent.name == "lessons"]
+    scratch = [page for page in notebooks if page.parent.name == "from_scratch"]
     docs = [page for page in pages if page.parts[0] == "docs"]
     ledgers = [page for page in docs if "fidelity" in page.parts]
     teaching = [page for page in docs if "teach" in page.parts]
@@ -116,6 +117,7 @@ def _home(root: Path, notebooks: list[Path], pages: list[Path], api: list[Path])
     groups = {
         "Methods": methods,
         "Lessons": lessons,
+        "From scratch": scratch,
         "The pipeline's notebooks": [page for page in notebooks if page.parent.name == "notebooks"],
         "Demos, as stills": [page for page in notebooks if page.parent.name == "demos"],
         "Fidelity ledgers": ledgers,

@@ -27,11 +27,10 @@ class RegionalFeatures(nn.Module):
         if image_size % feature_size:
             raise InputError(f"image_size {image_size} must be a multiple of feature_size {feature_size}")
         self.backbone = backbone
-        with torch.no_grad():
-            outputs = backbone(torch.zeros(1, 3, image_size, image_size))
-        self.channels = tuple(output.shape[1] for output in outputs)
-        for layer, output in zip(backbone.layers, outputs, strict=True):
-            matrix = pooling_matrix(output.shape[-1], image_size, feature_size, resize)
+        shapes = backbone.shapes(image_size)
+        self.channels = tuple(shape[0] for shape in shapes)
+        for layer, shape in zip(backbone.layers, shapes, strict=True):
+            matrix = pooling_matrix(shape[-1], image_size, feature_size, resize)
             self.register_buffer(f"pool_{layer}", matrix, persistent=False)
 
     @torch.no_grad()

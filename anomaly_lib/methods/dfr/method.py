@@ -24,7 +24,7 @@ from anomaly_lib.methods.dfr.features import RegionalFeatures
 from anomaly_lib.methods.dfr.network import DfrModel, FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import DfrParams
 from anomaly_lib.methods.dfr.space import FeatureSpace, fit_space, latent_size, statistics
-from anomaly_lib.methods.maps import LocationScale, location_scale, smoothed
+from anomaly_lib.methods.maps import LocationScale, location_scale, smoothed, upsampled
 from anomaly_lib.methods.training import Task, train
 
 LOCATION_IMAGES = 150  # beyond so many, the mean error of a place hardly moves
@@ -90,12 +90,8 @@ class Dfr(Method[DfrParams, DfrModel]):
             raise InputError(f"these tensors are not of a DFR model with these params: {error}") from None
 
     def architecture(self) -> list[dict]:
-        backbone, autoencoder = self.features.backbone, self.fitted.autoencoder
-        rows: list[dict] = [
-            {"part": f"{backbone.name} {layer}", "channels": channels, "parameters": 0}
-            for layer, channels in zip(backbone.layers, self.features.channels, strict=True)
-        ]
-        for name, layer in autoencoder.named_modules():
+        rows = self.features.backbone.rows(self.features.channels)
+        for name, layer in self.fitted.autoencoder.named_modules():
             if isinstance(layer, nn.Conv2d):
                 part = f"{name.partition('.')[0]}: 1x1 convolution"
                 rows.append({"part": part, "channels": layer.out_channels, "parameters": parameter_count(layer)})
@@ -158,9 +154,3 @@ class Dfr(Method[DfrParams, DfrModel]):
         """Features (n, C, g, g) of one batch of images after another."""
         for batch in in_batches(images, description, progress):
             yield self.features(batch.to(self.device))
-
-
-def upsampled(errors: Tensor, size: int) -> Tensor:
-    """(N, g, g) -> (N, S, S), bilinear; a grid value stands for the centre of its square."""
-    maps = F.interpolate(rearrange(errors, "n h w -> n 1 h w"), size, mode="bilinear", align_corners=False)
-    return rearrange(maps, "n 1 h w -> n h w")

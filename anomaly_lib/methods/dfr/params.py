@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from anomaly_lib.base.params import MethodParams, Share
+from anomaly_lib.base.params import Share, TrainedParams
 
 VGG19_RELUS_12 = [f"relu{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 4), (4, 4)) for i in range(1, n + 1)]
 VGG19_RELUS_16 = [*VGG19_RELUS_12, *(f"relu5_{i}" for i in range(1, 5))]
@@ -25,7 +25,7 @@ OFFICIAL = {
 }
 
 
-class DfrParams(MethodParams):
+class DfrParams(TrainedParams):
     """Settings of DFR. ``preset`` gives the values of all keys that are not written out."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {

@@ -148,11 +148,7 @@ class Dmad(Method[DmadParams, DmadModel]):
             )
 
     def architecture(self) -> list[dict]:
-        layers = zip(self.teacher.backbone.layers, self.teacher.channels, strict=True)
-        rows: list[dict] = [
-            {"part": f"{self.params.backbone} {layer}", "channels": channels, "parameters": 0}
-            for layer, channels in layers
-        ]
+        rows = self.teacher.backbone.rows(self.teacher.channels)
         for name, part in self.fitted.networks.named_children():
             for child_name, child in part.named_children():
                 if size := parameter_count(child):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from anomaly_lib.base.params import MethodParams
+from anomaly_lib.base.params import TrainedParams
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -40,7 +40,7 @@ OFFICIAL = {
 }
 
 
-class DmadParams(MethodParams):
+class DmadParams(TrainedParams):
     """Settings of DMAD. ``preset`` gives the values of all keys that are not written out."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {

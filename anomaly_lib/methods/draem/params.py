@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from anomaly_lib.base.params import MethodParams, Share
+from anomaly_lib.base.params import Share, TrainedParams
 from anomaly_lib.params import SynthesisRecipe
 
 SIDE_FACTOR = 32  # the discriminative network halves the side five times
@@ -45,7 +45,7 @@ PAPER = OFFICIAL | {
 DEFAULT = {"synthesis": {"rotation_probability": 0.0, "clean_probability": 0.2}}
 
 
-class DraemParams(MethodParams):
+class DraemParams(TrainedParams):
     """Settings of DRAEM. ``preset`` gives the values of all keys that are not written out."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"default": DEFAULT, "official": OFFICIAL, "paper": PAPER}

@@ -1,6 +1,6 @@
 """What each stage depends on in code and settings, derived from its notebook: no list that somebody has to keep.
 
-    python -m anomaly_lib.pipeline.depends params.yaml build/sample/depends
+    python -m anomaly_tools.depends params.yaml build/sample/depends
 
 writes ``NOTEBOOK.json``, or ``NOTEBOOK-METHOD.json`` for one that trains a method or loads a trained one, with
 
