@@ -30,6 +30,7 @@ from anomaly_lib.export.write import export
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import load_profile, project_root
 from anomaly_lib.pipeline.runs import find_model
+from anomaly_lib.registry import METHODS
 from anomaly_lib.reporting.tables import markdown_table
 from harness import run
 
@@ -51,7 +52,7 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         rows = [
             compared(params, method, category, (options.bundles or Path(folder)) / f"{method}-{category}")
-            for method in options.methods or params.methods
+            for method in options.methods or [name for name in params.methods if METHODS[name].role == "method"]
             for category in options.categories or params.categories
         ]
     print(markdown_table(rows))

@@ -24,6 +24,7 @@ from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import load_profile, project_root
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.reporting.tables import markdown_table
+from anomaly_tools.live.build import METHODS
 from harness import run
 
 import numpy as np
@@ -45,7 +46,7 @@ def main() -> int:
     try:
         browser.get(page.as_uri())
         found = sorted(file.parent.name for file in page.parent.glob("*/photos.js"))
-        rows = [compared(browser, params, category, method) for category in found for method in params.methods]
+        rows = [compared(browser, params, category, method) for category in found for method in METHODS]
     finally:
         browser.quit()
     print(markdown_table(rows))

@@ -3,7 +3,7 @@
 // Shapes as in the library: S is a model's image size; images are (1, 3, S, S) float32 in [0, 1], maps (S, S).
 
 const $ = (id) => document.getElementById(id);
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Number((100 * share).toFixed(share < 0.01 ? 1 : 0))} %`; // a small share is not none
 const text = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const { categories: CATEGORIES, methods: METHODS, colours: COLOURS } = LIVE.start;
 const STORE = 'anomaly-live';
@@ -151,8 +151,10 @@ function squeezed(pixels, size) { // ImageData -> (3, S, S) float32, equal to th
   const { width, height, data } = pixels;
   const rgb = new Uint8Array(width * height * 3);
   for (let from = 0, to = 0; from < data.length; from += 4) for (let c = 0; c < 3; c++) rgb[to++] = data[from + c];
-  const narrow = resizedLines(rgb, height, width, size, (length) => 3 * length, () => 3);
-  const small = resizedLines(narrow, size, height, size, () => 3, (count) => 3 * count);
+  const across = (source, rows) => resizedLines(source, rows, width, size, (length) => 3 * length, () => 3);
+  const down = (source, columns) => resizedLines(source, columns, height, size, () => 3, (count) => 3 * count);
+  // Pillow 13 begins with the height where that shrinks by more than twice as many pixels as the width
+  const small = height > size && height - size > 2 * (width - size) ? across(down(rgb, width), size) : down(across(rgb, height), size);
   const image = new Float32Array(3 * size * size);
   for (let place = 0; place < size * size; place++) {
     for (let c = 0; c < 3; c++) image[c * size * size + place] = small[3 * place + c] / 255;
