@@ -25,7 +25,7 @@ data: $(READY)  ## the sample data, from the store inside the repository
 
 SUBSET = $(if $(METHODS),--methods "$(METHODS)") $(if $(CATEGORIES),--categories "$(CATEGORIES)")
 
-quick: data  ## a first result in three minutes: DFR on the nut, its table and its GIF; repro re-uses it
+quick: data  ## a first result in a few minutes: DFR on the nut, its table and its GIF; repro re-uses it
 	@$(MAKE) --no-print-directory repro METHODS=dfr CATEGORIES=nut
 
 repro: data  ## everything: environment, sample data, the whole pipeline side by side, and a comparison with git

@@ -19,7 +19,7 @@ from anomaly_lib.params import Params, load_params, project_root
 from anomaly_lib.pipeline.runs import Run, runs_of
 from anomaly_lib.pipeline.warm import warm_kernels
 from anomaly_tools.cluster.pool import Pool, open_pool
-from anomaly_tools.cluster.worker import log_file
+from anomaly_tools.cluster.worker import log_file, stage_environment
 from anomaly_tools.dvc_cache import heal
 from anomaly_tools.ingest.ready import require_data
 
@@ -118,6 +118,7 @@ def fanout(
     """
     root = project_root()
     os.chdir(root)
+    os.environ.update(stage_environment())  # DVC runs ``python``
     heal(root)
     pipeline = pipeline_file(profile)
     graph = stale_stages(pipeline)

@@ -11,6 +11,9 @@ import pytest
 CURRENT = ["dvc.yaml"]
 """Pipelines whose results README and documents show as current; the README names the commit of the others."""
 
+ABSENT = ("deleted", "not in cache")
+"""What DVC says of an output that neither the work tree nor its cache holds, as in a fresh clone."""
+
 
 @pytest.fixture(scope="module")
 def clone(root, tmp_path_factory):
@@ -37,7 +40,7 @@ def stale(clone, pipeline):
                 found[stage] = change
                 continue
             for kind, files in change.items():
-                if changed := {file: how for file, how in files.items() if how != "deleted"}:
+                if changed := {file: how for file, how in files.items() if how not in ABSENT}:
                     found[stage] = {kind: changed}
     return found
 

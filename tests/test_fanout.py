@@ -32,6 +32,14 @@ def test_stages_come_after_what_they_need(repository):
     assert sorted(graph["last"]) == ["left", "right"]
 
 
+def test_stages_run_this_environments_python_whatever_the_path_says(repository, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    says = {"cmd": "command -v python > who.txt", "outs": ["who.txt"]}
+    write_stages({"prepare": says, "last": {"cmd": "cp who.txt last.txt", "deps": ["who.txt"], "outs": ["last.txt"]}})
+    assert fanout(jobs=1) == []
+    assert (repository / "last.txt").read_text().strip() == str(Path(sys.executable).with_name("python"))
+
+
 def test_only_the_stages_of_chosen_runs_are_run(root):
     params = load_params()
     (run,) = chosen_runs(params, "dfr", " nut ")

@@ -115,7 +115,8 @@ def overview_figure(rows: Sequence[dict]) -> Figure:
             runs = [row for row in rows if row["method"] == method and row.get(metric.key) is not None]
             heights = [categories.index(row["category"]) + spacing * place for row in runs]
             axis.plot([row[metric.key] for row in runs], heights, marker, label=shown_name(method), alpha=0.8)
-        axis.set(xlabel=metric.title, yticks=range(len(categories)), yticklabels=categories)
+        middles = [index + spacing * (len(methods) - 1) / 2 for index in range(len(categories))]
+        axis.set(xlabel=metric.title, yticks=middles, yticklabels=categories)
         axis.grid(axis="x", alpha=0.3)
     axes[0, 0].margins(y=0.25)
     axes[0, 0].invert_yaxis()

@@ -8,18 +8,17 @@ import base64
 import gzip
 import hashlib
 import json
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.files import replacing
 
 VERSION = "1.30.0"
-ADDRESS = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+PACKAGE = f"onnxruntime-web@{VERSION}"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-"""As npm's registry gives it (``npm view onnxruntime-web@VERSION dist.integrity``)."""
+"""As npm gives it (``npm view onnxruntime-web@VERSION dist.integrity``)."""
 PARTS = {
     "ort": "package/dist/ort.wasm.min.js",
     "glue": "package/dist/ort-wasm-simd-threaded.mjs",
@@ -31,7 +30,7 @@ PARTS = {
 def engine_script(cache: Path) -> str:
     """The engine as a script. Fetches the package into ``cache`` unless it is there already.
 
-    Raises InputError without network, and for a package that is not the one whose digest stands above.
+    Raises InputError without npm or network, and for a package that is not the one whose digest stands above.
     """
     with tarfile.open(_package(cache)) as package:
         members = {name: package.extractfile(member) for name, member in PARTS.items()}
@@ -47,16 +46,12 @@ def packed(content: bytes) -> str:
 def _package(cache: Path) -> Path:
     file = cache / f"onnxruntime-web-{VERSION}.tgz"
     if not file.is_file():
-        try:
-            with urlopen(ADDRESS, timeout=60) as answer:
-                content = answer.read()
-        except (URLError, OSError) as error:
-            raise InputError(
-                f"{ADDRESS}: cannot be fetched ({getattr(error, 'reason', error)}); go online once, "
-                f"or put that file at {file}"
-            ) from None
-        with replacing(file) as temporary:
-            temporary.write_bytes(content)
+        cache.mkdir(parents=True, exist_ok=True)
+        npm = shutil.which("npm")
+        command = [npm or "npm", "pack", PACKAGE, "--silent", "--pack-destination", str(cache)]
+        if not npm or subprocess.run(command, capture_output=True, check=False).returncode or not file.is_file():
+            remedy = f"run 'npm pack {PACKAGE}' where there is npm and a network, and put the file at {file}"
+            raise InputError(f"{PACKAGE}: cannot be fetched; {remedy}")
     if base64.b64encode(hashlib.sha512(file.read_bytes()).digest()).decode() != SHA512:
         raise InputError(f"{file}: is not onnxruntime-web {VERSION} as npm published it; remove it and build again")
     return file
