@@ -18,7 +18,7 @@ from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.figures.results import overview_figure
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import load_params
-from anomaly_lib.registry import method_class, params_class, shown_name
+from anomaly_lib.registry import is_baseline, method_class, params_class, shown_name
 from anomaly_lib.reporting.report import results_markdown
 from anomaly_lib.reporting.results import table
 from anomaly_tools.depends import dependencies
@@ -54,7 +54,9 @@ def trained(profile, tmp_path_factory):
 
 def test_the_added_method_has_params_that_are_checked(tmp_path):
     assert shown_name(NAME) == method_class(NAME)(params_class(NAME)()).title == TITLE
-    assert list(load_params().methods)[-1] == NAME, "baselines are shown last"
+    names = list(load_params().methods)
+    assert not any(map(is_baseline, names[: names.index(NAME)])), "it is the first of the profile's baselines"
+    assert all(map(is_baseline, names[names.index(NAME) :])), "baselines are shown last"
     wrong = (ROOT / "params.yaml").read_text().replace("pixel_mean:\n", "pixel_mean:\n    stepz: 3\n")
     (tmp_path / "params.yaml").write_text(wrong)
     with pytest.raises(InputError, match=r"unknown key 'methods.pixel_mean.stepz': did you mean 'steps'"):
@@ -77,7 +79,9 @@ def test_the_added_method_is_measured_and_reported(profile, trained):
     assert metrics["image_auroc"] == 1.0
     rows = [{"method": name, "category": "dots", "seed": 0, **metrics} for name in (*profile.methods, "a", "b", "c")]
     assert len(rows) > 6
-    assert table(rows, "image_auroc").splitlines()[-1].startswith(f"| {TITLE} | 1.000")
+    shown = table(rows, "image_auroc").splitlines()[2:]
+    assert [line.split(" | ")[0] for line in shown] == [f"| {shown_name(name)}" for name in profile.methods]
+    assert f"| {TITLE} | 1.000 | 1.000 |" in shown
     report = results_markdown(rows[:-3], profile, {"python": "3"}, trained)
     assert f"* {TITLE}: params hash `" in report
     lines = overview_figure(rows).axes[0].get_lines()
