@@ -35,6 +35,9 @@ VARIANTS = {
     "dmad with all that it can add": TINY["dmad"]
     | {"coordinates": "block", "deformation_map": "both", "feature_space": "standardised", "steps": 20},
     "dmad without deformation and codes": TINY["dmad"] | {"deformation": False, "codes": None, "steps": 20},
+    "mean_image": TINY["mean_image"],
+    "padim": TINY["padim"],
+    "patchcore": TINY["patchcore"],
 }
 """Settings that change what a method computes; the fixture ``bundle`` is DFR's default."""
 

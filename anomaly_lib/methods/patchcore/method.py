@@ -34,19 +34,19 @@ class PatchcoreModel(nn.Module):
     def nearest(self, patches: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Distances to the ``count`` nearest of the memory, and their numbers: (..., C) -> (..., count) each."""
         # |p - m|^2 = |p|^2 - 2 p m + |m|^2, where |p|^2 is the same for all m; only the search takes this short way
-        found = (self.squares - 2 * patches @ self.memory.T).topk(count, largest=False).indices
+        found = (self.squares - 2 * (patches @ self.memory.T)).topk(count, largest=False).indices
         return torch.linalg.vector_norm(patches[..., None, :] - self.memory[found], dim=-1), found
 
     def image_scores(self, patches: Tensor, distances: Tensor, nearest: Tensor, neighbours: int) -> Tensor:
         """(N, P, C) patches, their distances (N, P) and nearest (N, P) -> (N,) scores."""
         # Eq. (6), the patch that is farthest from the memory
-        largest, place = distances.max(dim=1)
-        image = torch.arange(len(patches), device=patches.device)
-        memorised = self.memory[nearest[image, place]]
+        largest, place = distances.max(dim=1, keepdim=True)
+        farthest = patches.gather(1, place[..., None].expand(-1, -1, patches.shape[2]))[:, 0]
+        memorised = self.memory[nearest.gather(1, place)[:, 0]]
         _, around = self.nearest(memorised, min(neighbours, len(self.memory)))
-        spread = torch.linalg.vector_norm(patches[image, place][:, None] - self.memory[around], dim=-1)
+        spread = torch.linalg.vector_norm(farthest[:, None] - self.memory[around], dim=-1)
         # Eq. (7), numerator and denominator divided by the numerator, which may overflow
-        return (1 - 1 / (spread - largest[:, None]).exp().sum(dim=1)) * largest
+        return (1 - 1 / (spread - largest).exp().sum(dim=1)) * largest[:, 0]
 
 
 class Patchcore(Baseline[PatchcoreParams, PatchcoreModel]):
@@ -87,8 +87,9 @@ class Patchcore(Baseline[PatchcoreParams, PatchcoreModel]):
         distances, nearest = (found[..., 0] for found in self.fitted.nearest(patches, 1))
         counted = distances
         if region is not None:  # patches with at least one pixel inside
-            inside = F.adaptive_avg_pool2d(region.expand(len(images), -1, -1).float(), self.side) > 0
-            counted = distances.masked_fill(~rearrange(inside, "n h w -> n (h w)"), 0.0)
+            inside = region.to(images.device).expand(images.shape[0], -1, -1).float()
+            outside = F.adaptive_avg_pool2d(inside, self.side).flatten(1) == 0
+            counted = distances.masked_fill(outside, 0.0)
         scores = self.fitted.image_scores(patches, counted, nearest, self.params.neighbours)
         shown = upsampled(rearrange(distances, "n (h w) -> n h w", h=self.side), self.image_size)
         maps = within(smoothed(shown, self.params.smoothing_sigma, "mirrored"), region)
@@ -115,6 +116,6 @@ def coreset(vectors: Tensor, count: int, draw: torch.Generator, progress: bool =
             newest = distances.argmax()
         chosen[step] = newest
         # Eq. (5), greedily (Algorithm 1): squared distance to the nearest that has been chosen
-        distances = torch.minimum(distances, squares - 2 * vectors @ vectors[newest] + squares[newest])
+        distances = torch.minimum(distances, squares - 2 * (vectors @ vectors[newest]) + squares[newest])
         distances[newest] = -torch.inf
     return chosen
