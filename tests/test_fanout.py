@@ -224,5 +224,5 @@ def test_the_board_counts_done_running_and_left():
 
 def test_an_unknown_profile_names_those_that_exist(root, monkeypatch):
     monkeypatch.chdir(root)
-    with pytest.raises(InputError, match="there are elpv, own, paper, smoke, thorough"):
+    with pytest.raises(InputError, match="there are elpv, mvtec, own, paper, smoke, thorough"):
         pipeline_file("thorogh")

@@ -54,9 +54,13 @@ def warm_kernels(methods: list[str], mode: str) -> Iterator[None]:
         return
     with socket_folder() as folder:
         address = str(folder / "warm")
-        command = [sys.executable, "-m", "anomaly_lib.pipeline.warm", "--serve", address, *methods]
         environment = os.environ | ENVIRONMENT | {numerics.MODE: mode}
-        server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)  # before the server runs, so that nobody can come too early: those who do wait
+            listener.listen(64)
+            number = listener.fileno()
+            command = [sys.executable, "-m", "anomaly_lib.pipeline.warm", "--serve", str(number), *methods]
+            server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[number])
         os.environ[WARM] = address
         try:
             yield
@@ -66,13 +70,11 @@ def warm_kernels(methods: list[str], mode: str) -> Iterator[None]:
             server.wait()
 
 
-def serve(address: str, methods: list[str]) -> None:
-    """Import, then fork a kernel for each process that connects, until killed."""
+def serve(number: int, methods: list[str]) -> None:
+    """Import, then fork a kernel for each process that connects to the socket of that number, until killed."""
     from anomaly_lib.registry import method_modules
 
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)  # those who come early wait
-        listener.listen(64)
+    with socket.socket(fileno=number) as listener:
         for module in (*MODULES, *(method_modules(method)[1] for method in methods)):
             import_module(module)
         if len(list(Path("/proc/self/task").iterdir())) > 1:  # what a fork does not copy
@@ -150,5 +152,5 @@ def stand_in(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
-        serve(sys.argv[2], sys.argv[3:])
+        serve(int(sys.argv[2]), sys.argv[3:])
     sys.exit(stand_in(sys.argv[1:]))
