@@ -2,10 +2,10 @@
 
     python benchmarks/kill.py --kills 10 --seed 0
 
-Each of the two has a clone of its own (of what is committed) and the smoke profile cut down. Three of ten kills wait for
-``synthesize``, four for a training whose loop runs; the others come at any moment. Every other kill takes the command's
-own process alone, whose children then live on; the rest take everything that the command has started. In the end all
-files under reports/ and dvc.lock are compared with those of a ``dvc repro`` that nobody disturbed.
+Each of the two has a clone of its own (of what is committed) and the smoke profile cut down. Three of ten kills wait
+for ``synthesize``, four for a training whose loop runs; the others come at any moment. Every other kill takes the
+command's own process alone, whose children then live on; the rest take everything that the command has started. In the
+end all files under reports/ and dvc.lock are compared with those of a ``dvc repro`` that nobody disturbed.
 """
 
 import argparse
@@ -31,12 +31,12 @@ LATEST = 40.0
 """Seconds after the start at which a kill at any moment comes at the latest."""
 
 
-def start(folder: Path, command: str) -> psutil.Process:
+def start(folder: Path, command: str) -> psutil.Popen:
     """Start it in a session of its own, as a terminal does."""
     arguments = [sys.executable, "-m", *COMMANDS[command]]
     with folder.with_suffix(".log").open("ab") as log:
         output = {"stdout": log, "stderr": log, "start_new_session": True}
-        return psutil.Process(subprocess.Popen(arguments, cwd=folder, env=environment(), **output).pid)
+        return psutil.Popen(arguments, cwd=folder, env=environment(), **output)
 
 
 def notebooks(folder: Path) -> list[str]:
@@ -59,7 +59,7 @@ def is_time(folder: Path, aim: str) -> bool:
     )
 
 
-def kill_at(folder: Path, main: psutil.Process, aim: str, alone: bool, draw: random.Random) -> str | None:
+def kill_at(folder: Path, main: psutil.Popen, aim: str, alone: bool, draw: random.Random) -> str | None:
     """Wait for the moment and kill; what was at work then, or None where the command ended before."""
     moment = time.monotonic() + draw.uniform(1, LATEST)
     while time.monotonic() < moment if not aim else not is_time(folder, aim):
@@ -96,7 +96,7 @@ def disturbed(folder: Path, command: str, kills: int, draw: random.Random) -> li
     raise SystemExit(f"{command}: does not come to its end in {folder}")
 
 
-def start_anew(folder: Path, main: psutil.Process, command: str) -> None:
+def start_anew(folder: Path, main: psutil.Popen, command: str) -> None:
     """Undo what an ended run has made, so that the next kills meet work."""
     main.wait()
     subprocess.run(["git", "clean", "-fdXq", "reports", "build", ".dvc/cache/runs"], cwd=folder, check=True)
