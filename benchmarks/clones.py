@@ -15,7 +15,7 @@ PIPELINE = Path("profiles/smoke/dvc.yaml")
 def make_clone(folder: Path, methods: list[str], categories: list[str]) -> None:
     """A clone, of what is committed, with the sample data and the smoke profile cut down."""
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder)], check=True)
-    run_dvc(folder, "pull", "--quiet", "data")
+    run_dvc(folder, "pull", "--quiet", "--remote", "store", "data")
     file = folder / PIPELINE.with_name("params.yaml")
     params = yaml.safe_load(file.read_text(encoding="utf-8"))
     params["methods"] = {name: params["methods"][name] for name in methods}
