@@ -21,7 +21,7 @@ import psutil
 import yaml
 
 from anomaly_lib.base import numerics
-from anomaly_lib.base.errors import InputError, nearest, refused, refused_elsewhere
+from anomaly_lib.base.errors import InputError, exit_code, nearest, refused, refused_elsewhere
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import PROGRESS_FILE
 from anomaly_lib.params import load_params
@@ -228,12 +228,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("output", type=Path, metavar="OUT")
     parser.add_argument("parameters", nargs="*", metavar="key=value")
     options = parser.parse_args(arguments)
+    return exit_code(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     try:
         run_notebook(options.notebook, options.output, _parameters(options.parameters))
-    except (InputError, OSError) as error:
-        print(f"error: {refused(error) if isinstance(error, OSError) else error}", file=sys.stderr)
-        return 2
+    except InputError:
+        raise
+    except OSError as error:
+        raise refused(error) from None
     except Stopped as signal_number:
         print(f"{options.notebook}: stopped", file=sys.stderr)
         return 128 + signal_number.args[0]

@@ -25,8 +25,8 @@ COMMANDS = {
     "dvc repro": ["dvc", "repro", "--quiet", str(PIPELINE)],
     "fanout": ["anomaly_lib", "fanout", "--profile", "smoke"],
 }
-AIMS = (*["02_synthesize"] * 3, *["03_train"] * 4, *[""] * 3)
-"""In turn: the notebook in which a kill is to come, or any moment."""
+AIMS = (*["03_train"] * 4, *["02_synthesize"] * 3, *[""] * 3)
+"""In turn, in the order of the stages: the notebook in which a kill is to come, or any moment."""
 LATEST = 40.0
 """Seconds after the start at which a kill at any moment comes at the latest."""
 

@@ -11,6 +11,7 @@ Nothing here imports torch: ONNX Runtime, NumPy and Pillow are enough.
 import functools
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,13 @@ RESIZE = {"filter": "bilinear", "antialias": True, "keep_aspect": False, "values
 """The one resizing rule of this version, ``data.images.squeezed``; a bundle that names another is refused."""
 LEVELS = ("image", "pixel", "pixel_median")
 """Thresholds that decide and scale."""
-KEYS = {"method", "title", "category", "seed", "digest", "image_size", "thresholds", "resize", "outputs", "digests"}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("method", "title", "paper", "category", "digest", "params_hash", "data_hash"), str),
+    **dict.fromkeys(("seed", "image_size", "reference_images"), int),
+    **dict.fromkeys(("thresholds", "resize", "outputs", "digests", "versions"), dict),
+    "region": (list, type(None)),
+}
+"""What bundle.json must hold, of what type."""
 
 
 class BundledDetector:
@@ -44,8 +51,11 @@ class BundledDetector:
         """As ``Detector.see``. Raises InputError for a region: the category's own is a part of the model."""
         if region is not None:
             raise InputError("a bundle takes no region of interest: that of the category is a part of its model")
-        wanted = self.outputs if explain else ("map", "score")
-        found = dict(zip(wanted, self._session.run(list(wanted), {"images": images}), strict=True))
+        wanted, loaded = self.outputs if explain else ("map", "score"), self._session
+        try:
+            found = dict(zip(wanted, loaded.run(list(wanted), {"images": images}), strict=True))
+        except Exception as error:  # as in ``session``
+            raise InputError(f"{self._file}: cannot be run ({' '.join(str(error).split())}); export again") from None
         score = found.pop("score")
         return found["map"], score, found if explain else {}
 
@@ -101,11 +111,27 @@ def read_record(folder: Path) -> dict[str, Any]:
         record = json.loads(file.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(f"{folder}: no bundle here; write one with 'python -m anomaly_lib export'") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{file}: not valid JSON; export again") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or KEYS - record.keys():
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f"{file}: not a bundle of this version; export again")
+    if wrong := [key for key, kind in TYPES.items() if not isinstance(record.get(key), kind)] or _wrong_values(record):
+        raise InputError(f"{file}: '{wrong[0]}' is missing or is not what it should be; export again")
     return record
+
+
+def _wrong_values(record: dict[str, Any]) -> list[str]:
+    """Keys whose type is right and whose content cannot be."""
+    levels = [value for level in LEVELS if (value := record["thresholds"].get(level)) is not None]
+    right = {
+        "thresholds": all(type(value) in (int, float) and math.isfinite(value) for value in levels),
+        "image_size": 0 < record["image_size"] <= 2048,
+        "outputs": {"map", "score"} <= record["outputs"].keys()
+        and all(isinstance(shape, list) for shape in record["outputs"].values()),
+        "digests": all(isinstance(record["digests"].get(name), str) for name in (MODEL, REFERENCE)),
+        "versions": "anomaly-lib" in record["versions"],
+    }
+    return [key for key, is_right in right.items() if not is_right]
 
 
 def digest_of(file: Path) -> str:
