@@ -235,10 +235,8 @@ def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     try:
         run_notebook(options.notebook, options.output, _parameters(options.parameters))
-    except InputError:
-        raise
-    except OSError as error:
-        raise refused(error) from None
+    except (InputError, OSError) as error:
+        raise (refused(error) if isinstance(error, OSError) else error) from None
     except Stopped as signal_number:
         print(f"{options.notebook}: stopped", file=sys.stderr)
         return 128 + signal_number.args[0]

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,30 @@ RESIZE = {"filter": "bilinear", "antialias": True, "keep_aspect": False, "values
 """The one resizing rule of this version, ``data.images.squeezed``; a bundle that names another is refused."""
 LEVELS = ("image", "pixel", "pixel_median")
 """Thresholds that decide and scale."""
-TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("method", "title", "paper", "category", "digest", "params_hash", "data_hash"), str),
-    **dict.fromkeys(("seed", "image_size", "reference_images"), int),
-    **dict.fromkeys(("thresholds", "resize", "outputs", "digests", "versions"), dict),
-    "region": (list, type(None)),
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: type(value) is kind
+
+
+def _is_level(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("method", "title", "paper", "category", "digest", "params_hash", "data_hash"), _is(str)),
+    **dict.fromkeys(("seed", "reference_images"), _is(int)),
+    "image_size": lambda value: type(value) is int and 0 < value <= 2048,
+    "thresholds": lambda value: type(value) is dict and all(map(_is_level, map(value.get, LEVELS))),
+    "resize": _is(dict),
+    "outputs": lambda value: (
+        type(value) is dict and {"map", "score"} <= value.keys() and all(map(_is(list), value.values()))
+    ),
+    "digests": lambda value: type(value) is dict and {MODEL, REFERENCE} <= value.keys(),
+    "versions": lambda value: type(value) is dict and "anomaly-lib" in value,
+    "region": lambda value: type(value) in (list, type(None)),
 }
-"""What bundle.json must hold, of what type."""
+"""What bundle.json must hold."""
 
 
 class BundledDetector:
@@ -115,23 +133,9 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise InputError(f"{file}: not valid JSON; export again") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f"{file}: not a bundle of this version; export again")
-    if wrong := [key for key, kind in TYPES.items() if not isinstance(record.get(key), kind)] or _wrong_values(record):
+    if wrong := [key for key, fits in FITS.items() if not fits(record.get(key))]:
         raise InputError(f"{file}: '{wrong[0]}' is missing or is not what it should be; export again")
     return record
-
-
-def _wrong_values(record: dict[str, Any]) -> list[str]:
-    """Keys whose type is right and whose content cannot be."""
-    levels = [value for level in LEVELS if (value := record["thresholds"].get(level)) is not None]
-    right = {
-        "thresholds": all(type(value) in (int, float) and math.isfinite(value) for value in levels),
-        "image_size": 0 < record["image_size"] <= 2048,
-        "outputs": {"map", "score"} <= record["outputs"].keys()
-        and all(isinstance(shape, list) for shape in record["outputs"].values()),
-        "digests": all(isinstance(record["digests"].get(name), str) for name in (MODEL, REFERENCE)),
-        "versions": "anomaly-lib" in record["versions"],
-    }
-    return [key for key, is_right in right.items() if not is_right]
 
 
 def digest_of(file: Path) -> str:

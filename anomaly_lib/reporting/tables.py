@@ -1,10 +1,13 @@
 """Rows (dicts with equal keys) as CSV and as Markdown."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from anomaly_lib.base.names import as_cell, printable
+
+_FORMULA = re.compile(r"(?![-+]?(\d+\.?\d*|\.\d+|inf|nan)(e[-+]?\d+)?$)[=+@-]", re.I)  # not a number
 
 
 def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str]) -> None:
@@ -19,13 +22,8 @@ def write_csv(rows: Sequence[dict], file: Path, columns: Sequence[str]) -> None:
 
 
 def _harmless(value: object) -> object:
-    if not isinstance(value, str) or value[:1] not in ("=", "+", "-", "@"):
-        return printable(value) if isinstance(value, str) else value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{printable(value)}"
-    return value
+    text = printable(value) if isinstance(value, str) else value
+    return f"'{text}" if isinstance(value, str) and _FORMULA.match(value) else text
 
 
 def markdown_table(rows: Sequence[dict]) -> str:
