@@ -4,10 +4,11 @@ Each function takes numpy arrays, torch tensors or lists, and gives a Python flo
 undefined (one class only, or nothing at all): a 0 would be averaged into a table.
 
 All but `f1_at` depend only on the order of the scores and on their ties. Pixels are counted by `ranked`, from the two
-classes sorted apart: 20 times as fast as torchmetrics (benchmarks/metrics.py), in float64. Image AUROC goes to torchmetrics, as ranks: it
-silently passes scores through a sigmoid when any of them lies outside [0, 1]. That is harmless to the order only on
-paper: in float32 every score past about 17 becomes 1, so DFR's and DMAD's unbounded scores would collapse into ties,
-and batch by batch the order itself changes. Ranks lie in [0, 1) and are equal exactly where the scores are equal.
+classes sorted apart, in float64: 20 times as fast as torchmetrics (benchmarks/metrics.py). Image AUROC goes to
+torchmetrics, as ranks: it silently passes scores through a sigmoid when any of them lies outside [0, 1]. That is
+harmless to the order only on paper: in float32 every score past about 17 becomes 1, so DFR's and DMAD's unbounded
+scores would collapse into ties, and batch by batch the order itself changes. Ranks lie in [0, 1) and are equal exactly
+where the scores are equal.
 """
 
 from __future__ import annotations
