@@ -127,7 +127,7 @@ def _pictures(rows: Sequence[dict]) -> str:
 
 def _picture(method: str, category: str) -> str:
     alt = (
-        f"{shown_name(method)} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
+        f"{shown_name(method)} on {category}: photo, true outline, anomaly map and pixels above the threshold of test images"
     )
     file = f"gifs/{method}-{category}"
     return f"### {shown_name(method)}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"
