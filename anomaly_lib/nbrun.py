@@ -7,6 +7,7 @@ Exit code 0: done. 1: a cell failed; the notebook up to that cell is kept under 
 
 import argparse
 import ast
+import ctypes
 import os
 import re
 import signal
@@ -34,6 +35,7 @@ VOLATILE = (
     (re.compile(r"(?<!\S)\S*/ipykernel_\d+/\d+\.py"), "<cell>"),
 )
 FAILED = Path("build/failed")
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 KERNEL_SECONDS = 600
 """How long a kernel may take to start; a loaded machine needs minutes."""
 
@@ -252,4 +254,6 @@ if __name__ == "__main__":
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), _stop)
+    if sys.platform == "linux" and "DVC_STAGE" in os.environ:  # the next DVC would write the same files beside this one
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
     sys.exit(main())
