@@ -1,7 +1,9 @@
 """The commands: help, exit codes, and one line for bad input."""
 
+import contextlib
 import errno
 import importlib
+import io
 import os
 import shutil
 import subprocess
@@ -10,12 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from anomaly_lib import data_commands
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.cli import main
+from anomaly_lib.cli import app, main
 from anomaly_lib.data_commands import TOOLS
 from anomaly_tools import check, digest
 from tests import layouts
+
+COMMANDS, DATA_COMMANDS = (
+    [info.name or info.callback.__name__.replace("_", "-") for info in group.registered_commands]
+    for group in (app, data_commands.app)
+)
 
 
 @pytest.mark.parametrize(
@@ -207,3 +215,36 @@ CALLED = {
 @pytest.mark.parametrize("command", TOOLS)
 def test_every_command_of_another_package_is_there(command):
     assert callable(getattr(importlib.import_module(TOOLS[command]), CALLED.get(command, "run")))
+
+
+def in_ascii(*words):
+    """Exit code, and the bytes that come where stdout is ASCII, as with PYTHONIOENCODING=ascii."""
+    stream = io.BytesIO()
+    with contextlib.redirect_stdout(io.TextIOWrapper(stream, encoding="ascii", errors="strict", write_through=True)):
+        return main([str(word) for word in words]), stream.getvalue()
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS), *(["data", name] for name in DATA_COMMANDS)])
+def test_help_of_every_command_comes_in_ascii_too(words):
+    code, shown = in_ascii(*words, "--help")
+    assert code == 0
+    assert shown.startswith(b"Usage: ")
+
+
+def test_names_that_stdout_cannot_say_are_escaped_and_stop_nothing(tiny_data, model_folder, tmp_path, capsys):
+    photos = shutil.copytree(tiny_data / "dots", tmp_path / "größe/電池")
+    copy, found = tmp_path / "größe/kopie", tmp_path / "größe/gefunden"
+    commands = (
+        ["data", "describe", photos.parent],
+        ["data", "validate", photos.parent],
+        ["data", "ingest", "folder", "--good", photos / "train/good", "--name", "größe", "--output", tmp_path / "own"],
+        ["data", "tile", photos, copy, "--size", 32],
+        ["data", "move", photos, tmp_path / "größe/gedreht"],
+        ["detect", photos / "test", "--model", model_folder, "--output", found, "--no-pictures"],
+    )
+    for words in commands:
+        code, shown = in_ascii(*words)
+        assert code == 0, words
+        assert rb"gr\xf6\xdfe" in shown or rb"\u96fb" in shown, shown
+    assert in_ascii("data", "describe", photos.parent, "--category", "größer") == (2, b"")
+    assert "größer: no such category" in capsys.readouterr().err.splitlines()[-1]
