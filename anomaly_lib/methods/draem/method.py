@@ -2,7 +2,8 @@
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/draem.md: small widths, images and a
 one-cycle schedule, so that a training takes minutes on a CPU; no rotation of normal images; bfloat16 convolutions while
-training in native numerics. The preset ``official`` takes all of that back, ``paper`` follows the paper's text instead.
+training in native numerics; Muon and moved images where a profile asks for them. The preset ``official`` takes all of
+that back, ``paper`` follows the paper's text instead.
 
 Shapes: N images, S image side.
 """
@@ -105,7 +106,8 @@ class Draem(Method[DraemParams, DraemNetworks]):
     def _task(self, batches: SyntheticBatches, identity: str) -> Task:
         params, networks = self.params, self.fitted
         steps = params.steps_on(len(batches.normals), params.batch)
-        optimizer = _optimizer(params, networks)
+        rate, muon = params.learning_rate, params.optimizer == "muon"
+        optimizer = Muon(networks, rate) if muon else torch.optim.Adam(networks.parameters(), lr=rate, fused=True)
         prepared: Iterator[Synthesised] | None = None
 
         def losses(step: int) -> dict[str, Tensor]:
@@ -198,12 +200,6 @@ def computes_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
-
-
-def _optimizer(params: DraemParams, networks: DraemNetworks) -> Optimizer:
-    if params.optimizer == "muon":
-        return Muon(networks, params.learning_rate)
-    return torch.optim.Adam(networks.parameters(), lr=params.learning_rate, fused=True)
 
 
 def _schedule(params: DraemParams, optimizer: Optimizer, steps: int) -> LRScheduler | None:

@@ -5,17 +5,14 @@ rate, is from Liu et al., *Muon is scalable for LLM training*, arXiv 2502.16982.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
-RMS = 0.2
-"""Root mean square of an update divided by the learning rate, about Adam's."""
-LAST_CHANNELS = 3
-"""Convolutions with at most so many output channels are the networks' last ones, which Adam trains."""
+RMS = 0.2  # of an update divided by the learning rate, about Adam's
+LAST_CHANNELS = 3  # convolutions with no more output channels are the networks' last ones, which Adam trains
 
 
 class Muon(torch.optim.Adam):
@@ -27,7 +24,7 @@ class Muon(torch.optim.Adam):
         super().__init__([{"params": kernels}, {"params": others}], learning_rate, fused=True)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Any = None) -> Any:
         group = self.param_groups[0]
         beta = group["betas"][0]
         for p in group["params"]:
