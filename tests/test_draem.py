@@ -295,10 +295,6 @@ def test_moved_images_take_their_masks_with_them(normals):
     assert all(not torch.equal(*pair) for pair in zip(moved.normal, batch.normal, strict=True))
     assert set(moved.normal.unique().tolist()) <= set(batch.normal.unique().tolist()), "no value is interpolated"
     assert not torch.equal(moved.normal, tiny_method(moved_share=1.0)._moved(batch, 2).normal)
-    only_gain = {"moved_share": 1.0, "moved_degrees": 0.0, "moved_shift": 0.0, "moved_gain": 0.1}
-    ratio = tiny_method(**only_gain)._moved(batch, 0).normal / batch.normal
-    assert (ratio.amax(dim=(1, 2, 3)) - ratio.amin(dim=(1, 2, 3))).max() < 1e-5
-    assert 0.02 < (ratio - 1).abs().max() <= 0.1 + 1e-6
 
 
 def test_milestones_are_whole_steps(normals):

@@ -130,20 +130,19 @@ class Draem(Method[DraemParams, DraemNetworks]):
         return draem_losses(reconstruction.float(), target, logits, batch.mask, params.ssim_weight, guessed)
 
     def _moved(self, batch: Synthesised, step: int) -> Synthesised:
-        """Some images turned, shifted and dimmed, with their masks; nearest pixels, so that grain stays as it is."""
+        """Some of the images turned and shifted, with their masks; nearest pixels, so that grain stays as it is."""
         params, count = self.params, len(batch.image)
         if not params.moved_share:
             return batch
-        draw = torch.rand(5, count, 1, generator=generator(self.seed, "draem", "moved", str(step)))
-        angle, right, down, gain = (2 * draw[:4] - 1) * (draw[4] < params.moved_share)  # (N, 1) each
+        draw = torch.rand(4, count, 1, generator=generator(self.seed, "draem", "moved", str(step)))
+        angle, right, down = (2 * draw[:3] - 1) * (draw[3] < params.moved_share)  # (N, 1) each
         angle, shift = angle * math.radians(params.moved_degrees), 2 * params.moved_shift
         rows = [angle.cos(), -angle.sin(), right * shift, angle.sin(), angle.cos(), down * shift]
         turn = rearrange(torch.cat(rows, dim=1), "n (two three) -> n two three", two=2).to(self.device)
-        grid = F.affine_grid(turn, [count, 3, *batch.image.shape[2:]], align_corners=False)
         pictures = torch.cat([batch.image, batch.normal, batch.mask], dim=1)
+        grid = F.affine_grid(turn, [*pictures.shape], align_corners=False)
         pictures = F.grid_sample(pictures, grid, "nearest", padding_mode="reflection", align_corners=False)
-        seen = (pictures[:, :6] * (1 + params.moved_gain * gain[..., None, None]).to(self.device)).clamp(0, 1)
-        return replace(batch, image=seen[:, :3], normal=seen[:, 3:], mask=pictures[:, 6:])
+        return replace(batch, image=pictures[:, :3], normal=pictures[:, 3:6], mask=pictures[:, 6:])
 
     def _picture(self, batches: SyntheticBatches) -> Callable[[], Tensor]:
         """Draws a row of input, reconstruction and map for each of a few fixed synthetic anomalies."""

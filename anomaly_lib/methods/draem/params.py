@@ -64,13 +64,11 @@ class DraemParams(TrainedParams):
     synthesis: SynthesisRecipe = SynthesisRecipe()
     """How synthetic anomalies are made; keys that are not written out come from the preset."""
     moved_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training images, with what is blended into them, that are moved as the next three say."""
+    """Share of the training images, with what is blended into them, that are moved as the next two say."""
     moved_degrees: Annotated[float, Field(ge=0, le=180)] = 5.0
     """They are turned by up to this angle, both ways; beyond the border the image is mirrored."""
     moved_shift: Annotated[float, Field(ge=0, le=0.5)] = 0.04
     """They are shifted by up to this share of the side along each axis, both ways."""
-    moved_gain: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """They become brighter or darker by up to this share."""
     steps: Annotated[int, Field(ge=1)] | None = 240
     """Optimisation steps; null where epochs is given; one draws as many images as there are (paper: 700)."""
     batch: Annotated[int, Field(ge=2)] = 8
