@@ -13,6 +13,7 @@ from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.base.files import replacing
 from anomaly_lib.params import project_root
 from anomaly_lib.reporting.results import TITLES, read_csv, table
+from anomaly_lib.reporting.sections import ranking
 
 PROFILE, REAL_PROFILE = "thorough", "elpv"
 SHOWN = ("image_auroc", "pixel_auroc", "pixel_f1", "aupro_030")
@@ -27,7 +28,8 @@ def results_block(root: Path) -> str:
         "settings of the methods were, by people who had these test images in view. All tables, intervals, results by "
         f"type and size of defect, and published numbers: [results.md](reports/{PROFILE}/results.md).",
     ]
-    parts += [f"**{TITLES[key]}**\n\n{table(rows, key)}" for key in SHOWN]
+    for key in SHOWN:
+        parts += [f"**{TITLES[key]}**", table(rows, key), ranking(rows, key)]
     return "\n\n".join(parts)
 
 
@@ -40,7 +42,7 @@ def real_block(root: Path) -> str:
         "of cells that experts called defective against normal ones; there are no masks. All tables, also of the cells "
         f"that the experts were not sure of: [results.md](reports/{REAL_PROFILE}/results.md)."
     )
-    return f"{words}\n\n{table(rows, 'image_auroc')}"
+    return f"{words}\n\n{table(rows, 'image_auroc')}\n\n{ranking(rows, 'image_auroc')}"
 
 
 def _rows(root: Path, profile: str) -> list[dict]:

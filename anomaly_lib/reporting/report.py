@@ -10,7 +10,16 @@ from anomaly_lib.params import Params, params_hash
 from anomaly_lib.pipeline.runs import runs_of
 from anomaly_lib.registry import is_baseline, method_class, shown_name
 from anomaly_lib.reporting.results import METRICS, TITLES, mean_cell, parts_table, table
-from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises, uncertain_section
+from anomaly_lib.reporting.sections import (
+    COMPARED,
+    choices,
+    groups_section,
+    intervals,
+    pairs,
+    promises,
+    ranking,
+    uncertain_section,
+)
 from anomaly_lib.reporting.tables import markdown_table
 
 FILE = Path(__file__).with_name("published.json")
@@ -31,7 +40,9 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
     ``rows`` as ``collect`` gives them, from ``reports``, where the runs' other files lie.
     """
     parts = [_header(rows, params, stamp)]
-    parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
+    for m in METRICS:
+        parts += [f"## {m.title}", f"{m.definition[0].upper()}{m.definition[1:]}.", table(rows, m.key)]
+        parts += [ranking(rows, m.key)] if m.key in COMPARED else []
     parts += [intervals(rows), promises(rows), choices(rows, params, reports), pairs(rows)]
     parts += [groups_section(params, reports), uncertain_section(params, reports), _score_parts(rows)]
     parts += [_reasons(rows), published_section(rows, params), _where(rows, params)]
@@ -143,26 +154,15 @@ def published() -> dict:
 
 
 def published_section(rows: Sequence[dict], params: Params) -> str:
-    """Means of the published results with their settings; on data that they were made on, ours beside them too."""
-    lines = [
-        {"results": f"{e['method']}: {e['source']}", "data": e["dataset"]}
-        | {TITLES[key]: _percent(e["mean"].get(key)) for key in SHOWN}
-        | {"settings": e["settings"], "confidence": e["confidence"]}
-        for e in published()["entries"]
-    ]
-    words = (
-        f"## Published results\n\nOf one model per category, as shares of 1. {_relation(params)} "
-        "None of them held out data to choose on; DMAD's were maximised over two scores on the test labels; none "
-        "reports several seeds. A dash: not published. Confidence: "
-        + "; ".join(f"*{word}*: {meaning}" for word, meaning in published()["about"]["confidence"].items())
-    )
-    return "\n\n".join([f"{words}.", markdown_table(lines), *_side_by_side(rows, params)])
-
-
-def _relation(params: Params) -> str:
+    """Where published results stand; on data that they were made on, theirs beside ours by category."""
     if params.published_as is None:
-        return "**Made on other data than ours, mostly with larger networks and longer training: not comparable.**"
-    return f"Ours on {params.published_as}: settings differ where the params of a method say so."
+        words = "were made on other data than these, mostly with larger networks and longer training: not comparable"
+        return f"## Published results\n\nThose of `docs/evidence.md` {words}."
+    words = (
+        f"## Published results\n\nOf one model per category, on {params.published_as}, as shares of 1; settings "
+        "differ. Who got them, how, and what is odd about them: `docs/evidence.md`. A dash: not published."
+    )
+    return "\n\n".join([words, *_side_by_side(rows, params)])
 
 
 def _side_by_side(rows: Sequence[dict], params: Params) -> list[str]:
