@@ -32,6 +32,7 @@ TOOLS = {
     "profile": "anomaly_tools.profiles",
     "times": "anomaly_tools.times",
     "data align": "anomaly_tools.alignment",
+    "data describe": "anomaly_tools.describe",
     "data move": "anomaly_tools.alignment",
     "data tile": "anomaly_tools.tile_copies",
     "data validate": "anomaly_tools.validate",
@@ -104,9 +105,8 @@ def ingest(
 @app.command()
 def describe(data: DataFolder, category: Categories = None) -> None:
     """Print counts, sizes and defect areas of a data folder."""
-    from anomaly_lib.data import describe
-
-    print(describe.to_markdown(describe.describe(data, category, progress=True)), end="")
+    describes = tool("data describe")
+    print(describes.to_markdown(describes.describe(data, category, progress=True)), end="")
 
 
 @app.command()

@@ -77,7 +77,7 @@ def decision_check(thresholds: dict, achieved: float | None, n_normal: int, conf
     where there is nothing to check.
     """
     if thresholds.get("image") is None:
-        return {"reason": "the model has no threshold"}
+        return {"reason": thresholds.get("reason", "the model has no threshold")}
     if thresholds["image_requested_rate"] is None:
         return {"reason": "the rule sigma asks for no rate", "achieved": achieved}
     if achieved is None:

@@ -29,14 +29,14 @@ def evaluate(
     maps,
     masks=None,
     *,
-    image_threshold: float | None = None,
+    image_threshold: float | str | None = None,
     pixel_threshold: float | None = None,
     region=None,
 ) -> dict:
     """All metrics of one test split; undefined ones are None, with the reason under "undefined".
 
     scores (N,), labels (N,) 0 = normal and 1 = anomalous, maps (N, H, W), masks (N, H, W) or None.
-    Thresholds, if any, come from held-out normals (`calibrate`); >= is anomalous.
+    Thresholds, if any, come from held-out normals (`calibrate`); >= is anomalous. Text says why there is none.
 
     Keys: image_auroc, image_ap, image_f1_max_oracle; pixel_auroc, pixel_ap, pixel_f1_max_oracle,
     pixel_iou_max_oracle (intersection over union of all pixels), aupro_030, aupro_005; image_f1,
@@ -123,11 +123,11 @@ def _curves(keys: tuple[str, str, str], scores: np.ndarray, labels: np.ndarray) 
     return dict(zip(keys, (auroc_of(ranking), *precision_recall_of(ranking)), strict=True))
 
 
-def _at_threshold(level: str, scores, labels, normals, threshold: float | None) -> dict:
+def _at_threshold(level: str, scores, labels, normals, threshold: float | str | None) -> dict:
     """F1 and the achieved false-positive rate at a threshold; labels None = no masks."""
     keys = (f"{level}_f1", f"{level}_false_positive_rate")
-    if threshold is None:
-        return dict.fromkeys(keys, f"no {level} threshold was given")
+    if threshold is None or isinstance(threshold, str):
+        return dict.fromkeys(keys, threshold or f"no {level} threshold was given")
     reason = NO_MASKS if labels is None else undefined_reason(labels, level)
     f1 = reason or f1_at(scores, labels, threshold)
     rate = false_positive_rate(normals, threshold) if normals.size else "no normal images in the test split"

@@ -53,40 +53,32 @@ def promises(rows: Sequence[dict]) -> str:
     groups: dict[tuple, list[dict]] = {}
     for row in checked:
         groups.setdefault((row["method"], row["seed"]), []).append(row["decision"])
-    pooled = [
-        {"method": shown_name(method), "seed": seed, "categories": len(decisions)} | _promise(_pooled(decisions))
+    lines = [
+        {"method": shown_name(method), "seed": seed, "categories": len(decisions)} | _pooled(decisions)
         for (method, seed), decisions in groups.items()
-    ]
-    single = [
-        {"method": shown_name(row["method"]), "category": row["category"], "seed": row["seed"]}
-        | _promise(row["decision"])
-        for row in checked
     ]
     return (
         "## Do decisions keep their promise?\n\n"
         "False-positive rate of images: *requested* in params.yaml; *expected* is what so few held-out images can "
         "promise, never less than 1/(n+1); *achieved* on the normal test images. The interval is where the achieved "
-        "rate may lie by chance if test images are like held-out ones. That of a single run is so wide that being "
-        "within says little, so the runs of a method and seed are pooled over the categories: "
-        f"**{sum(line['within'] == 'yes' for line in pooled)} of {len(pooled)} are within**; by chance alone one in "
-        f"twenty would not be.\n\n{markdown_table(pooled)}\n\nEach run:\n\n{markdown_table(single)}"
+        "rate may lie by chance if test images are like held-out ones. That of a single category is so wide that being "
+        "within says little, so categories are pooled; each run's is in its executed notebook. "
+        f"**{sum(line['within'] == 'yes' for line in lines)} of {len(lines)} are within**; by chance alone one in twenty "
+        f"would not be.\n\n{markdown_table(lines)}"
     )
 
 
-def _pooled(decisions: Sequence[dict]) -> dict:
-    """The decisions of independent runs as one, weighted by their new images."""
+def _pooled(decisions: Sequence[dict]) -> dict[str, str]:
+    """Rates and interval of the decisions of independent runs as one, weighted by their new images."""
     new = sum(one["new"] for one in decisions)
     low, high = achieved_rate_interval([(one["held_out"], one["requested"], one["new"]) for one in decisions])
-    rates = {
-        key: sum(one[key] * one["new"] for one in decisions) / new for key in ("requested", "expected", "achieved")
+    keys = ("requested", "expected", "achieved")
+    rates = {key: sum(one[key] * one["new"] for one in decisions) / new for key in keys}
+    within = "yes" if low - 1e-9 <= rates["achieved"] <= high + 1e-9 else "**no**"
+    return {key: f"{rate:.3f}" for key, rate in rates.items()} | {
+        "interval": f"{low:.3f} to {high:.3f}",
+        "within": within,
     }
-    return rates | {"low": low, "high": high, "within": low <= rates["achieved"] <= high}
-
-
-def _promise(decision: dict) -> dict[str, str]:
-    cells = {key: f"{decision[key]:.3f}" for key in ("requested", "expected", "achieved")}
-    interval = f"{decision['low']:.3f} to {decision['high']:.3f}"
-    return cells | {"interval": interval, "within": "yes" if decision["within"] else "**no**"}
 
 
 def choices(rows: Sequence[dict], params: Params, reports: Path) -> str:
@@ -130,7 +122,9 @@ def _criterion(params: Params, reports: Path) -> dict[str, dict[str, tuple[float
             files = [Run(method, category, seed).file(reports, "selection.json") for seed in params.seeds]
             if all(file.is_file() for file in files):
                 measured = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-                found.setdefault(category, {})[method] = _means([[one[key] for key in CRITERIA] for one in measured])
+                if None not in (one[key] for one in measured for key in CRITERIA):
+                    values = [[one[key] for key in CRITERIA] for one in measured]
+                    found.setdefault(category, {})[method] = _means(values)
     return found
 
 
