@@ -169,7 +169,7 @@ def image_intervals(scores, labels, seed: int, resamples: int = 1000, confidence
     reason = undefined_reason(labels) or _too_few(labels)
     if reason:
         return with_reasons(dict.fromkeys(IMAGE_KEYS, reason))
-    groups = tie_groups(scores, labels)
+    groups = tie_groups(scores)
     blocks = resampled(labels, seed, resamples, scores.size, "image intervals")
     sides = ([summed(weights * side, groups) for side in (~labels, labels)] for weights in blocks)
     drawn = _percentiles([{"image_ap": average_precision(*pair)} for pair in sides], confidence)

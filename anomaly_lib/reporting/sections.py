@@ -63,8 +63,8 @@ def promises(rows: Sequence[dict]) -> str:
         "promise, never less than 1/(n+1); *achieved* on the normal test images. The interval is where the achieved "
         "rate may lie by chance if test images are like held-out ones. That of a single category is so wide that being "
         "within says little, so categories are pooled; each run's is in its executed notebook. "
-        f"**{sum(line['within'] == 'yes' for line in lines)} of {len(lines)} are within**; by chance alone one in twenty "
-        f"would not be.\n\n{markdown_table(lines)}"
+        f"**{sum(line['within'] == 'yes' for line in lines)} of {len(lines)} are within**; by chance alone one in "
+        f"twenty would not be.\n\n{markdown_table(lines)}"
     )
 
 
