@@ -36,7 +36,7 @@ def evaluate(
     """All metrics of one test split; undefined ones are None, with the reason under "undefined".
 
     scores (N,), labels (N,) 0 = normal and 1 = anomalous, maps (N, H, W), masks (N, H, W) or None.
-    Thresholds, if any, come from held-out normals (`calibrate`); >= is anomalous. Text says why there is none.
+    Thresholds come from held-out normals (`calibrate`), >= is anomalous; a text says why there is none.
 
     Keys: image_auroc, image_ap, image_f1_max_oracle; pixel_auroc, pixel_ap, pixel_f1_max_oracle,
     pixel_iou_max_oracle (intersection over union of all pixels), aupro_030, aupro_005; image_f1,
@@ -47,9 +47,8 @@ def evaluate(
     region (H, W) or (N, H, W) bool, the region of interest: pixels outside of it count in no pixel metric, rate or
     number of defect regions. Defect regions are numbered on the whole mask and then cut, so that what the cut parts
     stays one. Scores are the caller's (`score(images, region=...)`), and so are thresholds: take `pixel_threshold`
-    from normal pixels inside, too. An image keeps the label of its folder, even if all its defect lies outside;
-    further keys say how often: n_anomalous_outside_region (images), n_regions_outside_region, and region_share, of
-    the pixels inside.
+    from normal pixels inside, too. An image keeps the label of its folder, even if all its defect lies outside; how
+    often, say n_anomalous_outside_region (images) and n_regions_outside_region; region_share is of pixels inside.
 
     About 0.2 s of one CPU core and 15 bytes per pixel (0.1 GB) for 117 maps of 256 x 256.
     ValueError as in `metrics`, if the counts of images differ, if a normal image has a defect in its mask, or

@@ -74,7 +74,9 @@ def score_in_tiles(
     return TiledScore(blended.values, scores[worst], looked_at[worst], len(looked_at))
 
 
-def tile_images(photo: np.ndarray, tiles: Sequence[Tile], image_size: int, resize: Resize) -> np.ndarray:
+def tile_images(
+    photo: np.ndarray, tiles: Sequence[Tile], image_size: int, resize: Resize = "antialiased"
+) -> np.ndarray:
     """Tiles of a photo (H, W, 3) uint8 as (N, 3, S, S) float32 in [0, 1]."""
     return np.stack([squeezed(photo[tile.window], image_size, resize) for tile in tiles])
 
