@@ -69,7 +69,7 @@ def test_each_way_of_resizing_keeps_its_share_of_noise_and_scratches(tmp_path, r
     noise = np.random.default_rng(0).normal(128, 20, (1024, 1024)).round().clip(0, 255).astype(np.uint8)
     image = load_images([save(noise, tmp_path / "noise.png")], 256, resize=resize)[0, 0] * 255
     assert image.std().item() == pytest.approx(deviation, abs=0.15)
-    assert image.mean().item() == pytest.approx(128, abs=0.3)
+    assert image.mean().item() == pytest.approx(128, abs=0.5)
     line = np.zeros((1024, 1024), np.uint8)
     line[:, 512:515] = 160
     image = load_images([save(line, tmp_path / "line.png")], 256, resize=resize)[0, 0] * 255
