@@ -167,17 +167,24 @@ def published_section(rows: Sequence[dict], params: Params) -> str:
 
 def _side_by_side(rows: Sequence[dict], params: Params) -> list[str]:
     """For each shown metric, our methods and the published ones by category."""
-    entries = [e for e in published()["entries"] if e["dataset"] == params.published_as and e["per_category"]]
     tables = []
-    for key in SHOWN if entries else ():
+    for key in SHOWN:
+        theirs = published_by_category(str(params.published_as), key, params.categories)
         lines = []
         for category in params.categories:
             ours = {f"{shown_name(name)}, ours": mean_cell(rows, name, category, key) for name in params.methods}
-            theirs = {e["id"]: _percent(e["per_category"].get(category, {}).get(key)) for e in entries}
-            lines.append({"category": category} | ours | theirs)
+            lines.append({"category": category} | ours | theirs[category])
         tables.append(f"### {TITLES[key]}, beside the published\n\n{markdown_table(lines)}")
     return tables
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value / 100:.3f}"
+def published_by_category(dataset: str, key: str, categories: Sequence[str]) -> dict[str, dict[str, str]]:
+    """{category: {id of an entry: its value as text}}, of the entries that have the metric for one of them."""
+    entries = {e["id"]: e["per_category"] for e in published()["entries"] if e["dataset"] == dataset}
+    there = {name: found for name, found in entries.items() if any(key in found.get(c, {}) for c in categories)}
+    return {c: {name: as_share(found.get(c, {}).get(key)) for name, found in there.items()} for c in categories}
+
+
+def as_share(percent: float | None) -> str:
+    """A published number, in percent, as tables show ours; a dash where there is none."""
+    return "–" if percent is None else f"{percent / 100:.3f}"
