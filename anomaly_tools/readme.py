@@ -36,8 +36,8 @@ def picture_block(root: Path) -> str:
         f"![{name} on {category}: {words}]({file}.gif)\n\n"
         f"{name} on {category}: the run that `make quick` makes. It was not picked by its result, which by image AUROC "
         f"({run['image_auroc']:.3f}) is number {rank} of the {len(rows)} in [results.md](reports/results.md). The "
-        "pictures are the first test images of each type by name, found defects first. With its threshold, which comes from "
-        f"normal images alone, it finds {found} of the {anomalous} defective parts of the test set, and of the "
+        "pictures are the first test images of each type by name, found defects first. With its threshold, which comes "
+        f"from normal images alone, it finds {found} of the {anomalous} defective parts of the test set, and of the "
         f"{normal} good ones it stops {alarms}. *Found* is what the score of the whole image says. "
         f"[The same without motion]({file}.png)."
     )
