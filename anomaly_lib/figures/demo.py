@@ -53,8 +53,13 @@ class DemoImage:
     @property
     def outcome(self) -> str:
         """A key of ``OUTCOMES``, by the score alone: a found defect may be flagged for another place."""
-        below, above = ("passed", "false alarm") if self.label == GOOD else ("missed", "found")
-        return {"normal": below, "anomalous": above, None: "no decision"}[decide(self.score, self.threshold)]
+        return outcome(self.label != GOOD, decide(self.score, self.threshold))
+
+
+def outcome(is_anomalous: bool, decision: str | None) -> str:
+    """What a decision comes to on an image whose truth is known, a key of ``OUTCOMES``."""
+    below, above = ("missed", "found") if is_anomalous else ("passed", "false alarm")
+    return {"normal": below, "anomalous": above, None: "no decision"}[decision]
 
 
 def in_order(demos: Sequence[DemoImage]) -> list[DemoImage]:
