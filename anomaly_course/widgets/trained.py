@@ -19,6 +19,8 @@ from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
 
+SAMPLE, MINUTES = "sample", 20
+"""The root's profile, and how long `make repro` takes with it (README)."""
 QUICK_STEPS = 300
 """Of the small DFR: less than a third of the default; its maps are rougher, its thresholds just as honest."""
 
@@ -38,12 +40,10 @@ def found_models(params: Params, category: str, seed: int | None = None) -> dict
 
 
 def how_to_train(params: Params, category: str) -> str:
-    """One line that says which model is missing and which command makes it."""
-    try:
-        find_model(params, next(iter(params.methods)), category)
-    except InputError as error:
-        return str(error)
-    return f"'make repro' trains all methods on {category}"
+    """One line: models are missing, the command that makes them and, for the sample data, how long it takes."""
+    command = "make repro" if params.profile == SAMPLE else f"make repro PROFILE={params.profile}"
+    time = f", {MINUTES} minutes on a laptop" if params.profile == SAMPLE else ""
+    return f"No model of {category} yet: {command}{time}. Or fit a small DFR now, in about a minute."
 
 
 def loaded(folder: Path) -> TrainedModel:
@@ -97,7 +97,7 @@ _normal_scores: dict[tuple[str, ...], float] = {}
 class Offer(ipywidgets.VBox):
     """Says that no model is trained and by which command one comes, and offers to fit a small DFR at once.
 
-    ``then(model)`` is called with it. The bar shows how far the fitting is.
+    ``then(model)`` is called with it. The bar and the words beside it say how far the fitting is.
     """
 
     def __init__(self, params: Params, category: str, then: Callable[[TrainedModel], None]):
@@ -114,11 +114,12 @@ class Offer(ipywidgets.VBox):
 
     def _fit(self, button) -> None:
         self.button.disabled, self.bar.layout.visibility = True, "visible"
+        self._say("status", "reading photos…")
         try:
             with progress_told_to(self._told()):
                 model = quick_dfr(self.params, self.category)
         except InputError as error:
-            self.state.value = f'<span role="alert">{html.escape(str(error))}</span>'
+            self._say("alert", str(error))
             self.button.disabled = False
             return
         self.state.value = ""
@@ -127,6 +128,10 @@ class Offer(ipywidgets.VBox):
     def _told(self) -> Listener:
         def tell(description: str, done: float, total: float | None) -> None:
             self.bar.value = done / total if total else 0
-            self.state.value = f'<span role="status">{html.escape(description)}</span>'
+            words = f"{description}: {done:.0f} of {total or '?'}" if done != total else "finding the thresholds…"
+            self._say("status", words)
 
         return tell
+
+    def _say(self, role: str, words: str) -> None:
+        self.state.value = f'<span role="{role}">{html.escape(words)}</span>'

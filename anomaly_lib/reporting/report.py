@@ -135,9 +135,8 @@ def _pictures(rows: Sequence[dict]) -> str:
     if not pairs:
         return ""
     words = (
-        "The band says what the image score decided: a defect is found or missed, a good part passes or is a false "
-        "alarm. Maps on one scale per model: 0 the median normal pixel, 1 the threshold. First images of each type by "
-        "name, found defects first."
+        "First images of each type by name, found defects first; the band says what the image score decided. "
+        "Maps on one scale per model: 0 the median normal pixel, 1 the threshold."
     )
     return "\n\n".join([f"## Pictures\n\n{words}", *(_picture(method, category) for method, category in pairs)])
 
