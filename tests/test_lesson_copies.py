@@ -14,10 +14,11 @@ from anomaly_tools.lesson_copies import exercises, main, solution_copy, student_
 FIRST = "# Squares\n\nYou will square [numbers](https://example.org), such as 2.5, by hand.\n\nAbout 3 minutes."
 NOTE = "<details><summary>Solution of exercise 1</summary>\n\nBelow.\n\n</details>"
 STUB, SOLVED = "def square(x): ...", "def square(x):\n    return x * x"
+SOLUTION = SOLVED.replace("square", "square_solution")
 LINKS = "[page](../../docs/page.md#part), [next](20_cubes.ipynb), [web](https://example.org/a/b), [top](#top)"
 
 
-def lesson(*, solution=SOLVED, first=FIRST):
+def lesson(*, solution=SOLUTION, first=FIRST):
     return new_notebook(
         cells=[
             new_markdown_cell(first),
@@ -57,7 +58,7 @@ def test_making_a_copy_leaves_the_lesson_as_it_is():
 
 
 def test_an_exercise_without_its_own_solution_is_refused():
-    without, other = lesson(), lesson(solution="def cube(x):\n    return x**3")
+    without, other = lesson(), lesson(solution=SOLVED)
     del without.cells[3]
     twice = lesson()
     twice.cells.append(twice.cells[3])

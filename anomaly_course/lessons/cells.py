@@ -6,6 +6,8 @@ from nbformat import NotebookNode
 
 LESSONS = Path("notebooks/lessons")
 EXERCISE, SOLUTION = "exercise", "solution"
+ENDING = "_solution"
+"""How the names of a solution's functions end: it leaves the learner's own alone, and its check says nothing."""
 NOTE = "<details><summary>Solution of exercise"
 """How the Markdown cell begins that tells where a lesson's folded solution is."""
 
