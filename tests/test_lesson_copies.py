@@ -117,6 +117,26 @@ def test_the_contents_come_from_the_first_cell_and_the_tags(project):
     assert row == "| [10_squares](notebooks/lessons/10_squares.ipynb) | square numbers, such as 2.5, by hand | 3 | 1 |"
 
 
+def test_the_lessons_stand_in_the_order_in_which_they_are_taken(root):
+    rows = [row.split("|")[1].strip() for row in contents(root, root / LESSONS).splitlines()[2:]]
+    assert [re.sub(r"\[(\w+)\]\(\1\.ipynb\)", r"\1", row) for row in rows] == [
+        "00_start_here",
+        "40_metrics, chapters 1 and 2",
+        "10_draem",
+        "20_dfr",
+        "30_dmad",
+        "50_compare",
+        "40_metrics, chapters 3 to 5",
+        "31_pdm_video, an extra",
+    ]
+    # and each lesson names the next one
+    following = {"00_start_here": "40_metrics", "10_draem": "20_dfr", "20_dfr": "30_dmad", "30_dmad": "50_compare"}
+    following |= {"50_compare": "40_metrics", "40_metrics": "31_pdm_video"}
+    for name, then in following.items():
+        last = nbformat.read(root / LESSONS / f"{name}.ipynb", 4).cells[-1].source
+        assert re.search(r"Next\b[^\[]*\[(\w+)\]", last)[1] == then, name
+
+
 @pytest.mark.parametrize("lost", ["# ", "You will", "minutes"])
 def test_a_first_cell_that_lacks_something_is_named(project, lost):
     file = project / LESSONS / "10_squares.ipynb"
