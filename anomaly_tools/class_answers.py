@@ -39,7 +39,8 @@ def collected(folder: Path) -> tuple[list[dict[str, dict]], list[str]]:
 def tally(learners: list[dict[str, dict]]) -> str:
     """A block of lines for each question: options with counts and bars; words where there were no options."""
     titles = {title for answers in learners for title in answers}
-    ordered = sorted(titles, key=lambda title: ([int(number) for number in re.findall(r"\d+", title[:8])], title))
+    # the test first; lesson 10's second question before its tenth
+    ordered = sorted(titles, key=lambda title: (title[0].isdigit(), [*map(int, re.findall(r"\d+", title[:8]))], title))
     return "\n\n".join(_block(title, [answers[title] for answers in learners if title in answers]) for title in ordered)
 
 
