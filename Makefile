@@ -61,6 +61,7 @@ course: data  ## the lessons for a course in course/: student copies, and copies
 	$(BIN)/python -m anomaly_tools.lesson_copies course
 
 class: $(READY)  ## what a class has answered: counts of all files in FOLDER=...
+	@test -n "$(FOLDER)" || { echo "error: name the folder with the class's files: make class FOLDER=answers" >&2; exit 2; }
 	@$(BIN)/python -m anomaly_tools.class_answers "$(FOLDER)"
 
 lint: $(READY)  ## what CI checks of style, types, imports and access

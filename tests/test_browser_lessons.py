@@ -42,7 +42,7 @@ def test_no_lesson_is_left_out(root):
 @pytest.mark.parametrize("name", LESSONS)
 def test_it_runs_and_every_control_answers_to_the_keyboard(chromium, jupyterlab, root, name):
     jupyterlab.open_copy(chromium, root / "notebooks/lessons" / f"{name}.ipynb", quick=True)
-    assert_it_is_well(chromium)
+    assert_it_is_well(chromium, "jupyterlab")
     if LESSONS[name]:
         assert_each_control_answers(chromium, CONTROLS, LESSONS[name])
-        assert_it_is_well(chromium)
+        assert_it_is_well(chromium, "jupyterlab")
