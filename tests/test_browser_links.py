@@ -70,7 +70,6 @@ def test_a_click_in_the_first_lesson_opens_the_page_that_it_names(chromium, jupy
         wait.until(lambda page, title=title: page.find_elements(By.XPATH, title))
     assert chromium.find_elements(By.CSS_SELECTOR, ".jp-MarkdownViewer")
     assert not chromium.find_elements(By.CSS_SELECTOR, ".jp-Dialog")
-    chromium.save_screenshot("/tmp/click.png")
 
 
 @pytest.mark.parametrize(("text", "found"), [("[a](../b.md#c) [d](https://e) [f](#g)", {"notebooks/b.md"})])
