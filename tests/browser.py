@@ -190,6 +190,7 @@ def jupyterlab(tmp_path_factory) -> Iterator[Server]:
     (settings / "default_setting_overrides.json").write_text(KEPT_QUIET)
     command = [sys.executable, "-m", "anomaly_tools.lab", "--no-browser", "--allow-root", f"--port={port}"]
     command += [f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"]
+    command += [f"--FileCheckpoints.checkpoint_dir={home / 'checkpoints'}"]  # not beside the lessons
     url = f"http://127.0.0.1:{port}"
     with serving(command, home, f"{url}/api/status?token={token}") as process:
         yield Server(url, token, process)
