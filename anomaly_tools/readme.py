@@ -16,7 +16,7 @@ from anomaly_lib.params import project_root
 from anomaly_lib.registry import is_baseline, shown_name
 from anomaly_lib.reporting.results import TITLES, read_csv, table
 from anomaly_lib.reporting.sections import ranking
-from anomaly_tools import evidence
+from anomaly_tools import cards, evidence
 
 PROFILE, REAL_PROFILE = "thorough", "elpv"
 QUICK = ("dfr", "nut")
@@ -86,7 +86,11 @@ def lessons_block(root: Path) -> str:
 
 
 BLOCKS = {"picture": picture_block, "results": results_block, "real": real_block, "lessons": lessons_block}
-PAGES: dict[str, dict[str, Callable[[Path], str]]] = {"README.md": BLOCKS, "docs/evidence.md": evidence.BLOCKS}
+PAGES: dict[str, dict[str, Callable[[Path], str]]] = {
+    "README.md": BLOCKS,
+    "docs/evidence.md": evidence.BLOCKS,
+    **cards.PAGES,
+}
 
 
 def with_blocks(text: str, root: Path, page: str = "README.md") -> str:
