@@ -2,12 +2,8 @@
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/draem.md: small widths, images and a
 one-cycle schedule, so that a training takes minutes on a CPU; no rotation of normal images; bfloat16 convolutions while
-<<<<<<< HEAD
-training in native numerics; Muon and moved images where a profile asks for them. The preset ``official`` takes all of
-that back, ``paper`` follows the paper's text instead.
-=======
-training in native numerics. The preset ``official`` takes the switches back, ``paper`` follows the paper's text.
->>>>>>> 009fc14c30cf28b89aad2d86b4655dfd4b965424
+training in native numerics; Muon and moved images where a profile asks for them. The preset ``official`` takes the
+switches back, ``paper`` follows the paper's text.
 
 Shapes: N images, S image side.
 """
