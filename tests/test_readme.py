@@ -5,12 +5,33 @@ import re
 import pytest
 
 from anomaly_lib.base.errors import InputError
-from anomaly_tools.readme import QUICK, picture_block, with_blocks
+from anomaly_lib.reporting.report import published
+from anomaly_tools import frozen
+from anomaly_tools.readme import PAGES, QUICK, picture_block, with_blocks
 
 
-def test_the_generated_blocks_are_current(root):
-    text = (root / "README.md").read_text()
-    assert text == with_blocks(text, root), "run python -m anomaly_tools.readme"
+@pytest.mark.parametrize("page", PAGES)
+def test_the_generated_blocks_are_current(root, page):
+    text = (root / page).read_text()
+    assert text == with_blocks(text, root, page), "run python -m anomaly_tools.readme"
+
+
+def test_each_published_entry_says_where_it_stands_and_its_rows_agree_with_its_mean_unless_it_says_not(root):
+    page = (root / "docs/evidence.md").read_text()
+    for entry in published()["entries"]:
+        assert entry["checked"] in published()["about"]["checked"]
+        assert entry["confidence"] in published()["about"]["confidence"]
+        assert entry["source"] in page
+        for key, stated in entry["mean"].items():
+            rows = [values[key] for values in entry["per_category"].values() if key in values]
+            if len(rows) == 15 and "own fifteen rows" not in entry.get("notes", ""):
+                rounding = 0.55 if entry["id"].startswith("dfr_paper") else 0.11  # two decimals of a share
+                assert sum(rows) / 15 == pytest.approx(stated, abs=rounding), (entry["id"], key)
+
+
+def test_the_hash_of_frozen_params_is_that_of_the_results_page(root):
+    for line in frozen.frozen().splitlines()[2:]:
+        assert re.search(r"\| \w+ \| `[0-9a-f]{16}` \|$", line), line
 
 
 def test_the_picture_is_of_the_run_that_make_quick_makes(root):

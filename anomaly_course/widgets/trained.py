@@ -13,7 +13,6 @@ from anomaly_lib.base.progress import Listener, progress_told_to
 from anomaly_lib.base.reproducibility import derived_seed
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.regions import find_region
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model
 from anomaly_lib.params import Params, project_root
@@ -65,16 +64,15 @@ def split_of(params: Params, found: Category, seed: int) -> tuple[tuple[Sample, 
 def quick_dfr(params: Params, category: str, steps: int = QUICK_STEPS) -> TrainedModel:
     """A small DFR of a category, fitted now, with thresholds from held-out normals as in the pipeline; seed 0.
 
-    It is not saved. Raises InputError as ``load_category`` and ``load_images``.
+    It is not saved. Raises InputError as ``load_category`` and ``Method.images``.
     """
     settings = params.methods.get("dfr") or params_class("dfr")()
     method = method_class("dfr")(settings.model_copy(update={"steps": steps, "epochs": None}), seed=0)
     found = load_category(project_root() / params.data, category)
     fit, held_out = split_of(params, found, method.seed)
-    size = settings.image_size
-    method.fit(load_images(fit, size))
-    region = find_region(params.evaluation, found.folder, size)
-    scored = method.score(load_images(held_out, size), region=region)
+    method.fit(method.images(fit))
+    region = find_region(params.evaluation, found.folder, method.image_size)
+    scored = method.score(method.images(held_out), region=region)
     thresholds = calibrate(scored.scores, scored.maps, params.thresholds, region)
     return TrainedModel(method, category, thresholds, "fitted just now")
 
@@ -82,13 +80,13 @@ def quick_dfr(params: Params, category: str, steps: int = QUICK_STEPS) -> Traine
 def normal_score(params: Params, model: TrainedModel) -> float:
     """The median image score of the normals that were held out of the model's training; a model's record lacks it.
 
-    Takes as long as scoring them, once for each model. Raises InputError as ``load_category`` and ``load_images``.
+    Takes as long as scoring them, once for each model. Raises InputError as ``load_category`` and ``Method.images``.
     """
     key = (params.data, model.method.name, model.category, model.digest)
     if key not in _normal_scores:
         found, size = load_category(project_root() / params.data, model.category), model.method.params.image_size
         region = find_region(params.evaluation, found.folder, size)
-        images = load_images(split_of(params, found, model.method.seed)[1], size)
+        images = model.method.images(split_of(params, found, model.method.seed)[1])
         _normal_scores[key] = float(np.median(model.method.score(images, region=region).scores))
     return _normal_scores[key]
 
