@@ -28,7 +28,13 @@ from tests.helpers import close_to
 
 BOUND = 1e-4
 TINY, REGION = TINY_SETTINGS, [[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]
-PLAIN = {"feature_space": "raw", "resize": "nearest", "location_prior": None, "smoothing_sigma": 0.0}
+PLAIN = {
+    "image_resize": "nearest",
+    "feature_space": "raw",
+    "resize": "nearest",
+    "location_prior": None,
+    "smoothing_sigma": 0.0,
+}
 VARIANTS = {
     "draem as the authors see and score": TINY["draem"] | {"channel_order": "bgr", "score_window": 21, "steps": 20},
     "dfr without its additions": TINY["dfr"] | PLAIN | {"steps": 40},
