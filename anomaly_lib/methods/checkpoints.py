@@ -28,6 +28,7 @@ FORMAT: Literal[1] = 1
 TENSORS, RECORD = "model.safetensors", "model.json"
 LONGEST_REASON = 300  # characters
 _AGAIN = "train again, or restore the model with dvc checkout"
+_MAKE = "the notebooks 03_train and 03b_calibrate leave one in build/play, 'make repro' all of a profile in its reports"
 
 
 class Record(BaseModel):
@@ -65,6 +66,11 @@ class TrainedModel:
     """``image`` and ``pixel`` thresholds from held-out normals, and how they were found."""
     digest: str
     """First 16 hex digits of the SHA-256 of the tensors."""
+
+    @property
+    def title(self) -> str:
+        """Which model it is, in words."""
+        return f"{self.method.title} on {self.category}, seed {self.method.seed}, model {self.digest}"
 
 
 def save_model(folder: Path, method: Method, category: str, thresholds: dict[str, Any]) -> TrainedModel:
@@ -140,7 +146,7 @@ def _record(folder: Path) -> Record:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: no trained model here; run notebook 03_train or 'dvc repro'") from None
+        raise InputError(f"{folder}: no trained model here; {_MAKE}") from None
     except OSError as error:
         raise refused(error, file, "cannot be read") from None
     except (ValueError, RecursionError):
