@@ -131,7 +131,7 @@ def test_weights_are_the_images_repeated(step):
     scores = rng.normal(size=60) + labels
     scores = np.round(scores / step) * step if step else scores
     weights = np.concatenate(list(resampled(labels, 0, 20, 60, "test")))
-    groups = tie_groups(scores, labels)
+    groups = tie_groups(scores)
     normal, anomalous = summed(weights * ~labels, groups), summed(weights * labels, groups)
     for index, counts in enumerate(weights.astype(int)):
         drawn, truth = np.repeat(scores, counts), np.repeat(labels, counts)

@@ -117,7 +117,7 @@ def image_intervals(scores, labels, seed: int, resamples: int = 1000, confidence
     reason = undefined_reason(labels) or _too_few(labels)
     if reason:
         return with_reasons(dict.fromkeys(IMAGE_KEYS, reason))
-    groups = tie_groups(scores, labels)
+    groups = tie_groups(scores)
     blocks = resampled(labels, seed, resamples, scores.size, "image intervals")
     return _percentiles([image_metrics(weights, labels, groups) for weights in blocks], confidence)
 
