@@ -114,8 +114,8 @@ def _home(root: Path, name: str) -> str:
     source = _module(root, room)
     for node in ast.walk(source.tree) if source else ():
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_names":
-            homes = ast.literal_eval(node.args[1])
-            return next((f"{room}.{module}" for module, names in homes.items() if imported in names.split()), "")
+            homes = {name: key.arg for key in node.keywords for name in ast.literal_eval(key.value).split()}
+            return f"{room}.{homes[imported]}" if imported in homes else ""
     return ""
 
 

@@ -5,4 +5,4 @@ from anomaly_lib.data.folder import Category, Sample, data_hash, have_masks, lis
 from anomaly_lib.data.images import Problem, read_mask, read_rgb
 from anomaly_lib.data.split import split_normals
 
-__getattr__, _ = lazy_names(__name__, {"tensors": "load_images load_masks", "regions": "find_region"})
+__getattr__, _ = lazy_names(__name__, tensors="load_images load_masks", regions="find_region")

@@ -51,7 +51,8 @@ class ScoreMaps:
 class Method(ABC, Generic[ParamsOf, ModelOf]):
     """One trainable detector, generic in the class of its params and of the module that holds what it learnt.
 
-    Images are (N, 3, S, S) float32 in [0, 1] with S = ``params.image_size``.
+    Images are (N, 3, S, S) float32 in [0, 1] with S = ``params.image_size``. A variant overrides ``outputs``, or of a
+    method that is trained in steps ``networks``, ``losses``, ``optimizer``, ``scheduler`` (docs/add_a_method.md).
     """
 
     name: ClassVar[str]

@@ -2,4 +2,4 @@
 
 from anomaly_lib.base.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(__name__, {"runs": "trained_folder work_folder", "times": "stopwatch"})
+__getattr__, __all__ = lazy_names(__name__, runs="trained_folder work_folder", times="stopwatch")

@@ -4,9 +4,7 @@ from anomaly_lib.base.lazy import lazy_names
 
 __getattr__, __all__ = lazy_names(
     __name__,
-    {
-        "contamination": "COLUMNS contaminated_sets contamination_rows",
-        "cross_fit": "cross_fitted",
-        "selection": "selection_metrics",
-    },
+    contamination="COLUMNS contaminated_sets contamination_rows",
+    cross_fit="cross_fitted",
+    selection="selection_metrics",
 )
