@@ -1,6 +1,7 @@
 """Access: each rule finds what it is for, and the project has no finding but those that are known."""
 
 import ast
+import base64
 from pathlib import Path
 
 import nbformat
@@ -63,11 +64,18 @@ def test_a_cell_that_shows_a_bare_picture_is_found(source):
     assert rules(check_notebook(nbformat.v4.new_notebook(cells=cells), FILE)) == ["alt"]
 
 
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABAQAAAAA3bvkkAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+
+
 @pytest.mark.parametrize(
     ("kind", "alt", "expected"), [("png", "", ["alt"]), ("png", "a nut", []), ("gif", "a nut", ["still"])]
 )
 def test_what_a_cell_has_shown_is_looked_at(kind, alt, expected):
-    data = {"text/html": image_element(b"a", alt, f"image/{kind}")} if alt else {f"image/{kind}": "AAAA"}
+    data = (
+        {"text/html": image_element(base64.b64decode(PIXEL), alt, f"image/{kind}")}
+        if alt
+        else {f"image/{kind}": "AAAA"}
+    )
     output = nbformat.v4.new_output("display_data", data)
     cell = nbformat.v4.new_code_cell("x", outputs=[output])
     assert rules(check_outputs(nbformat.v4.new_notebook(cells=[cell]), FILE)) == expected

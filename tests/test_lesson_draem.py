@@ -140,4 +140,6 @@ def test_a_shown_figure_carries_its_alternative_text(monkeypatch):
     shown = []
     monkeypatch.setattr("anomaly_lib.figures.display.display", shown.append)
     show(figures.fade_figure(), "a curve")
-    assert re.fullmatch(r'<img alt="a curve" src="data:image/png;base64,[^"]+" style="[^"]+">', shown[0].data)
+    assert re.fullmatch(
+        r'<img alt="a curve" src="data:image/png;base64,[^"]+" width="\d+" style="[^"]+">', shown[0].data
+    )

@@ -121,14 +121,17 @@ def _pictures(rows: Sequence[dict]) -> str:
     pairs = dict.fromkeys((row["method"], row["category"]) for row in shown)
     if not pairs:
         return ""
-    introduction = "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold."
-    return "\n\n".join([introduction, *(_picture(method, category) for method, category in pairs)])
+    words = (
+        "The band says what the image score decided: a defect is found or missed, a good part passes or is a false "
+        "alarm. Maps on one scale per model: 0 the median normal pixel, 1 the threshold. First images of each type by "
+        "name, found defects first."
+    )
+    return "\n\n".join([f"## Pictures\n\n{words}", *(_picture(method, category) for method, category in pairs)])
 
 
 def _picture(method: str, category: str) -> str:
-    alt = (
-        f"{shown_name(method)} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
-    )
+    name = f"{shown_name(method)} on {category}"
+    alt = f"{name}: photo with true outline, anomaly map and pixels above the threshold of test images"
     file = f"gifs/{method}-{category}"
     return f"### {shown_name(method)}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"
 
