@@ -40,14 +40,18 @@ def method_modules(name: str) -> tuple[str, str]:
     """The two modules that are imported by name. Raises InputError, with the nearest name, for an unknown method."""
     if name not in METHODS:
         raise InputError(f"unknown method '{name}': {nearest(name, METHODS)}")
-    base, module = METHODS[name].variant_of, f"anomaly_lib.methods.{name}"
-    return f"anomaly_lib.methods.{base or name}.params", module if base else f"{module}.method"
+    base = base_of(name)
+    return f"anomaly_lib.methods.{base}.params", f"anomaly_lib.methods.{name}{'.method' if base == name else ''}"
 
 
 def params_class(name: str) -> Any:
     """The pydantic model of a method's section in params.yaml. Raises InputError for an unknown name."""
-    module = import_module(method_modules(name)[0])
-    return getattr(module, f"{METHODS[METHODS[name].variant_of or name].class_name}Params")
+    return getattr(import_module(method_modules(name)[0]), f"{METHODS[base_of(name)].class_name}Params")
+
+
+def base_of(name: str) -> str:
+    """The method that ``name`` is a variant of, or ``name`` itself."""
+    return METHODS[name].variant_of or name if name in METHODS else name
 
 
 def method_class(name: str) -> Any:

@@ -26,6 +26,7 @@ from tests.conftest import ROOT, TINY_SETTINGS
 from tests.helpers import widget_parts
 
 NAME, TITLE = "pixel_mean", "Pixel Mean"
+VARIANT = "draem_l1"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,25 @@ def test_the_added_method_is_followed_by_the_pipeline(profile):
     assert found[f"03_train-{NAME}"]["settings"]["methods"][NAME]["steps"] == 80
     assert f"anomaly_lib/methods/{NAME}/method.py" in found[f"03_train-{NAME}"]["code"]
     assert f"anomaly_lib/methods/{NAME}/method.py" not in found["03_train-dfr"]["code"]
+
+
+def test_the_added_variant_is_followed_with_its_base(profile):
+    found = dependencies(ROOT, profile)[f"03_train-{VARIANT}"]
+    assert {"anomaly_lib/methods/draem_l1.py", "anomaly_lib/methods/draem/method.py"} <= found["code"].keys()
+    assert (
+        found["settings"]["methods"][VARIANT]["reconstructive_width"] == profile.methods["draem"].reconstructive_width
+    )
+
+
+def test_the_added_variant_differs_from_its_base_in_the_loss_alone(tiny_data):
+    normals = load_images(load_category(tiny_data, "dots").train, 64)
+    rows = {}
+    for name in ("draem", VARIANT):
+        method = method_class(name)(params_class(name)(**TINY_SETTINGS["draem"] | {"steps": 1}), 0)
+        (rows[name],) = method.fit(normals, progress=False)
+    assert rows[VARIANT]["mse"] == rows["draem"]["mse"], "the same initial weights and batch"
+    assert rows[VARIANT]["loss"] == pytest.approx(sum(rows[VARIANT][part] for part in ("absolute", "ssim", "focal")))
+    assert rows[VARIANT]["loss"] != rows["draem"]["loss"]
 
 
 def test_the_added_method_is_measured_and_reported(profile, trained):

@@ -20,7 +20,7 @@ from anomaly_lib.base.params import MethodParams
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import default_device, derived_seed
 from anomaly_lib.params import params_hash
-from anomaly_lib.registry import METHODS, method_class, shown_name
+from anomaly_lib.registry import METHODS, base_of, method_class, shown_name
 
 __all__ = ["METHODS", "Method", "ScoreMaps", "in_batches", "method_class", "within"]
 
@@ -180,9 +180,9 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
 
     @contextmanager
     def own_initial_weights(self) -> Iterator[None]:
-        """Inside, torch draws this method's and seed's initial weights; after, it goes on as if nothing was drawn."""
+        """Inside, torch draws initial weights by seed and method, a variant's by its base; after, as if nothing was drawn."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.seed, self.name, "init"))
+            torch.manual_seed(derived_seed(self.seed, base_of(self.name), "init"))
             yield
 
 

@@ -6,6 +6,6 @@ __getattr__, __all__ = lazy_names(
     __name__,
     report="copy_demos results_markdown",
     results="COLUMNS SIZE_COLUMNS TYPE_COLUMNS UNCERTAIN_COLUMNS all_curves averages collect interval_rows "
-    "metric_rows part_rows results_latex rounded",
+    "metric_rows part_rows results_latex rounded table",
     tables="markdown_table write_csv",
 )
