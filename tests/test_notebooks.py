@@ -23,7 +23,10 @@ NAMES = [
     "06_report",
     "07_detect",
     "08_contamination",
+    "09_your_variant",
 ]
+WITH_VARIANTS = "09_your_variant"
+"""Holds two classes, on purpose."""
 
 
 @pytest.fixture(params=NAMES)
@@ -49,13 +52,17 @@ def test_it_opens_with_one_title_and_one_parameters_cell(notebook):
     assert notebook.cells[1] is tagged[0]
 
 
-def test_it_holds_no_logic_of_its_own(notebook):
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            tree = ast.parse(cell.source)
-            assert not [
-                n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try)
-            ]
+@pytest.mark.parametrize("name", NAMES)
+def test_it_holds_no_logic_of_its_own_but_variants_of_ten_lines(root, name):
+    cells = [cell for cell in nbformat.read(root / f"notebooks/{name}.ipynb", 4).cells if cell.cell_type == "code"]
+    logic = [
+        node
+        for cell in cells
+        for node in ast.parse(cell.source).body
+        if any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try) for n in ast.walk(node))
+    ]
+    assert len(logic) == (2 if name == WITH_VARIANTS else 0)
+    assert all(isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno < 10 for node in logic)
 
 
 def test_every_code_cell_but_the_imports_follows_a_sentence(notebook):
@@ -136,6 +143,27 @@ def test_cells_are_executed_in_order(by_hand):
     counts = [cell.execution_count for cell in executed.cells if cell.cell_type == "code"]
     assert counts == sorted(counts)
     assert None not in counts
+
+
+def test_variants_are_compared_in_pairs_with_intervals(by_hand):
+    tiny = TINY_SETTINGS["dfr"] | {"steps": 20}
+    given = [f"categories={['nut']}", f"seeds={[0, 1]}", f"settings={tiny}"]
+    command = [
+        sys.executable,
+        "-m",
+        "anomaly_lib.nbrun",
+        f"notebooks/{WITH_VARIANTS}.ipynb",
+        "executed/09.ipynb",
+        *given,
+    ]
+    done = subprocess.run(command, cwd=by_hand, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = (by_hand / "build/play/variant/rows.csv").read_text().splitlines()
+    assert len(rows) == 1 + 5 * 2, "three candidates and two baselines, with two seeds"
+    outputs = [o for cell in nbformat.read(by_hand / "executed/09.ipynb", 4).cells for o in cell.get("outputs", ())]
+    tables = [o.data["text/markdown"] for o in outputs if "text/markdown" in o.get("data", {})]
+    assert "| smooth loss | image_auroc |" in tables[-1]
+    assert tables[-1].count("(") == 4, "an interval for each of two variants and two metrics"
 
 
 @pytest.mark.parametrize("name", NAMES)
