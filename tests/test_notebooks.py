@@ -156,7 +156,9 @@ def test_variants_are_compared_in_pairs_with_intervals(by_hand):
         "executed/09.ipynb",
         *given,
     ]
-    done = subprocess.run(command, cwd=by_hand, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "executed/09.ipynb", *given], cwd=by_hand, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     rows = (by_hand / "build/play/variant/rows.csv").read_text().splitlines()
     assert len(rows) == 1 + 5 * 2, "three candidates and two baselines, with two seeds"

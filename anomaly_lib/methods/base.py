@@ -180,7 +180,7 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
 
     @contextmanager
     def own_initial_weights(self) -> Iterator[None]:
-        """Inside, torch draws this method's, or its base's, and seed's initial weights; after, as if nothing was drawn."""
+        """Inside, torch draws this method's, or its base's, initial weights of this seed; after, as if nothing was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, base_of(self.name), "init"))
             yield
