@@ -148,17 +148,8 @@ def test_cells_are_executed_in_order(by_hand):
 def test_variants_are_compared_in_pairs_with_intervals(by_hand):
     tiny = TINY_SETTINGS["dfr"] | {"steps": 20}
     given = [f"categories={['nut']}", f"seeds={[0, 1]}", f"settings={tiny}"]
-    command = [
-        sys.executable,
-        "-m",
-        "anomaly_lib.nbrun",
-        f"notebooks/{WITH_VARIANTS}.ipynb",
-        "executed/09.ipynb",
-        *given,
-    ]
-    done = subprocess.run(
-        [*command, "executed/09.ipynb", *given], cwd=by_hand, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{WITH_VARIANTS}.ipynb", "executed/09.ipynb"]
+    done = subprocess.run([*command, *given], cwd=by_hand, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = (by_hand / "build/play/variant/rows.csv").read_text().splitlines()
     assert len(rows) == 1 + 5 * 2, "three candidates and two baselines, with two seeds"
