@@ -1,6 +1,7 @@
 """The commands. Exit code 0: fine. 1: checked, and something is wrong. 2: bad input, one line on stderr."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,6 +124,10 @@ def detect(
     region: Annotated[Path | None, Option(help="region of interest; see docs/techniques.md")] = None,
     tile: Annotated[int | None, Option(min=1, help="cut larger photos into tiles of that side, in pixels")] = None,
     overlap: Annotated[float | None, Option(help="share of a tile, with --tile; default: 0.25")] = None,
+    threshold: Annotated[float | None, Option(help="decide by this image score, not by the model's own")] = None,
+    unsure: Annotated[
+        float, Option(min=0, help="'unsure' within this share of the way from a typical normal score to the threshold")
+    ] = 0.1,
     maps: Annotated[bool, Option("--maps", help="also NAME.npy: float32 map at the photo's resolution")] = False,
     no_pictures: Annotated[bool, Option("--no-pictures", help="tables only, which is faster")] = False,
     json: Annotated[bool, Option("--json", help="print results.json")] = False,
@@ -144,7 +149,9 @@ def detect(
     pictures = not no_pictures
     if pictures:
         use_style()
-    looks = {"region": region, "tiling": _tiling(tile, overlap), "pictures": pictures, "maps": maps}
+    if threshold is not None:
+        chosen = replace(chosen, thresholds=chosen.thresholds | {"image": threshold, "image_rule": "--threshold"})
+    looks = {"region": region, "tiling": _tiling(tile, overlap), "pictures": pictures, "maps": maps, "unsure": unsure}
     results = look(chosen, images, output, **looks)
     for problem in results.skipped:
         print(f"skipped: {problem}", file=sys.stderr)

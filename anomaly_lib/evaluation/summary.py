@@ -60,7 +60,7 @@ def evaluate(
     region = as_region(region, maps.shape)
     reason = undefined_reason(labels)
     keys = ("image_auroc", "image_ap", "image_f1_max_oracle")
-    entries = dict.fromkeys(keys, reason)
+    entries: dict = dict.fromkeys(keys, reason)
     if not reason:
         entries |= zip(keys, ranked(scores[~labels], scores[labels]), strict=True)
         entries["image_auroc"] = image_auroc(scores, labels)

@@ -93,8 +93,8 @@ def calibrate(scores, maps, settings: Thresholds, region=None) -> dict[str, floa
 
     ``image`` and ``pixel`` are the thresholds, each with its rule, ``pixel_median`` the zero of the shown scale.
     ``image_requested_rate`` is the false-positive rate that the rule asks for, and ``image_expected_rate`` what so few
-    images can promise; None for the rule sigma, which asks for none. Pixels outside of the region of interest
-    ``region`` (H, W) bool do not count. ValueError without an image.
+    images can promise; None for the rule sigma, which asks for none. ``held_out_scores`` ascend. Pixels outside of the
+    region of interest ``region`` (H, W) bool do not count. ValueError without an image.
     """
     scores, maps = to_numpy(scores), to_numpy(maps)
     pixels = maps if region is None else maps[:, to_numpy(region)]
@@ -104,6 +104,7 @@ def calibrate(scores, maps, settings: Thresholds, region=None) -> dict[str, floa
         "pixel": threshold_by(settings.pixel_rule, pixels, settings.pixel_false_positive_rate, settings.sigmas),
         "pixel_median": float(np.median(pixels)),
         "held_out_images": len(scores),
+        "held_out_scores": np.sort(scores).tolist(),
         "image_rule": settings.image_rule,
         "image_requested_rate": requested,
         "image_expected_rate": None if requested is None else expected_rate(len(scores), requested),
@@ -124,6 +125,20 @@ def expected_rate(count: int, false_positive_rate: float) -> float:
     For exchangeable scores without ties; with ties it is an upper bound. Never below 1 / (n + 1).
     """
     return (allowed_count(count, false_positive_rate) + 1) / (count + 1)
+
+
+def conformal_rank(score: float, normal_scores) -> int:
+    """1 + number of the n held-out normal ``normal_scores`` at or above ``score``; divided by n + 1 it is a p-value.
+
+    Were the photo a normal one, drawn like the n, a p-value of at most q had probability at most q: 1 / (n + 1) is the
+    smallest that n can say. Source: Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005.
+    """
+    return 1 + int(np.count_nonzero(is_anomalous(normal_scores, score)))
+
+
+def is_unsure(score: float, threshold: float, normal_scores, band: float) -> bool:
+    """Whether a score is near its threshold: within ``band`` times the way from the median normal score to it."""
+    return bool(abs(score - threshold) <= band * abs(threshold - float(np.median(normal_scores))))
 
 
 def is_anomalous(scores, threshold: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -53,6 +53,7 @@ class Record(BaseModel):
             number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not number and (value is not None or name in shown):
                 raise ValueError(f"{name} must be a finite number")
+        TypeAdapter(list[FiniteFloat]).validate_python(thresholds.get("held_out_scores", []), strict=True)
         return thresholds
 
 
