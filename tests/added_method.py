@@ -97,12 +97,12 @@ def test_the_added_method_is_measured_and_reported(profile, trained):
     scored = model.method.score(load_images(samples, 64))
     metrics = evaluate(scored.scores, labels, scored.maps, image_threshold=model.thresholds["image"])
     assert metrics["image_auroc"] == 1.0
-    rows = [{"method": name, "category": "dots", "seed": 0, **metrics} for name in (*profile.methods, "a", "b", "c")]
+    rows = [{"method": name, "category": "dots", "seed": 0, **metrics} for name in (*profile.methods, "a", "b")]
     assert len(rows) > 6
     shown = table(rows, "image_auroc").splitlines()[2:]
     assert [line.split(" | ")[0] for line in shown] == [f"| {shown_name(name)}" for name in profile.methods]
     assert f"| {TITLE} | 1.000 | 1.000 |" in shown
-    report = results_markdown(rows[:-3], profile, {"python": "3"}, trained)
+    report = results_markdown(rows[:-2], profile, {"python": "3"}, trained)
     assert f"* {TITLE}: params hash `" in report
     lines = overview_figure(rows).axes[0].get_lines()
     assert [line.get_label() for line in lines] == [shown_name(row["method"]) for row in rows]

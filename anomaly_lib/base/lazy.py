@@ -1,7 +1,4 @@
-"""A room's few names, each imported when it is first asked for: torch is loaded by those who use it (PEP 562).
-
-``anomaly_tools.depends`` reads the tables too: a stage depends on the modules of the names that it imports.
-"""
+"""A room's few names, each imported when first asked for (PEP 562); ``anomaly_tools.depends`` reads the tables too."""
 
 from collections.abc import Callable
 from importlib import import_module

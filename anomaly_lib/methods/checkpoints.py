@@ -68,11 +68,6 @@ class TrainedModel:
     digest: str
     """First 16 hex digits of the SHA-256 of the tensors."""
 
-    @property
-    def title(self) -> str:
-        """Which model it is, in words."""
-        return f"{self.method.title} on {self.category}, seed {self.method.seed}, model {self.digest}"
-
 
 def save_model(folder: Path, method: Method, category: str, thresholds: dict[str, Any]) -> TrainedModel:
     """Write the folder's two files, each under a temporary name first; the record last."""

@@ -121,10 +121,7 @@ def trained_folder(model: str, reports: str) -> Path:
         return folder
     made = _models_in(project_root() / reports / folder.name)
     if not made:
-        raise InputError(
-            f"{model}: no trained model here, and none in {reports}/{folder.name}; run notebook {BY_HAND[model]}, or "
-            "'make quick'"
-        )
+        raise InputError(f"{model}: no trained model, nor in {reports}; run notebook {BY_HAND[model]}, or 'make quick'")
     return next((one for one in made if one.name == "dfr-nut-0"), made[0])
 
 
