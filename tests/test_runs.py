@@ -83,7 +83,7 @@ def test_a_notebook_takes_the_model_made_by_hand_or_else_the_pipelines(tmp_path,
     (tmp_path / "data.dvc").touch()
     monkeypatch.chdir(tmp_path)
     mine = "build/play/train"
-    with pytest.raises(InputError, match=r"build/play/train: no trained model, nor in reports; run notebook 03_train, or"):
+    with pytest.raises(InputError, match="no trained model, nor in reports; run notebook 03_train, or"):
         trained_folder(mine, "reports")
     first = leave_model("reports/train/dfr-fabric-0")
     assert trained_folder(mine, "reports") == first
