@@ -2,6 +2,8 @@
 
 import sys
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,16 +11,20 @@ import typer
 from typer import Argument, Option
 from typer.exceptions import TyperException
 
-from anomaly_lib import data_commands
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError, exit_code
 
 PROGRAM = "python -m anomaly_lib"
-Only = Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")]
 Profile = Annotated[str | None, Option(help="a folder under profiles/; default: the root profile")]
 
-app = typer.Typer(**data_commands.PLAIN)
-app.add_typer(data_commands.app, name="data", help="Sample data, public data, your own photos.")
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 120},
+}
+"""How every group of commands is shown: as plain text."""
+app = typer.Typer(**PLAIN)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int | None:
     # not by ``app()``, which takes Ctrl-C and a closed pipe for itself
+    if find_spec("anomaly_tools"):  # by its name alone: the library imports no tool
+        import_module("anomaly_tools.commands").add_to(app)
     command = typer.main.get_command(app)
     try:
         with command.make_context(PROGRAM, list(arguments)) as context:
@@ -46,69 +54,6 @@ def _suite() -> None:
 
 
 # Each command imports what it needs: `data describe` must not wait for torch.
-
-
-@app.command()
-def check() -> int:
-    """Is this environment complete? [OK] and [FAIL] lines."""
-    return data_commands.tool("check").run()
-
-
-@app.command()
-def fanout(
-    profile: Profile = None,
-    jobs: Annotated[int | None, Option(min=1, help="stages at a time; default: the number of cores")] = None,
-    workers: Annotated[int | None, Option(min=1, help="worker processes instead, one per GPU")] = None,
-    scheduler: Annotated[str | None, Option(help="address of a Dask scheduler; see docs/cluster.md")] = None,
-    methods: Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")] = None,
-    categories: Annotated[
-        str | None, Option(help="only these, with commas between them; leaves the report out")
-    ] = None,
-) -> int:
-    """Run the stages of a profile side by side."""
-    return data_commands.tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
-
-
-@app.command("profile")
-def new_profile(
-    name: Annotated[str, Argument(help="of the new folder under profiles/")],
-    data: Annotated[str, Option(help="folder of its data, such as data/visa")],
-    like: Annotated[str | None, Option(help="profile with the settings; default: the root profile")] = None,
-    category: Annotated[
-        list[str] | None, Option(help="only this one; may be repeated; default: all in the data")
-    ] = None,
-    textures: Annotated[str | None, Option(help="folder of textures; default: those of the settings")] = None,
-) -> int:
-    """Make a profile for other data from one that is there."""
-    return data_commands.tool("profile").run(name, like, data, category, textures)
-
-
-@app.command()
-def times(
-    profile: Profile = None,
-    repeats: Annotated[int, Option(min=1, help="photos to time")] = 50,
-) -> int:
-    """Training times, latency and sizes of models."""
-    from anomaly_lib.params import load_profile
-
-    params = load_profile(profile)
-    numerics.choose(params.numerics)  # before the tool loads torch
-    return data_commands.tool("times").run(params, repeats)
-
-
-@app.command()
-def compare(
-    profile: Profile = None,
-    folder: Annotated[Path | None, Option("--with", help="against another clone, or its reports folder")] = None,
-    json: Annotated[bool, Option("--json", help="print all of it as JSON")] = False,
-) -> int:
-    """Compare results with those that git holds.
-
-    Compares the results in this work tree with the committed ones: each number is equal, equal after rounding, within
-    the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or git holds no results of the
-    profile. 1: something differs or is missing. 2: cannot be compared.
-    """
-    return data_commands.tool("compare").run(profile, folder, json)
 
 
 @app.command()

@@ -9,8 +9,10 @@ import yaml
 from anomaly_lib.evaluation.intervals import decision_check
 from anomaly_lib.figures.results import KINDS, confusion_figure, curves_figure
 from anomaly_lib.params import parse_params
+from anomaly_lib.registry import is_baseline
 from anomaly_lib.reporting.report import published, published_section
 from anomaly_lib.reporting.results import SIZE_COLUMNS, TYPE_COLUMNS, all_curves, results_latex, rounded
+from anomaly_lib.reporting.review import review_section
 from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises
 from anomaly_lib.reporting.tables import write_csv
 
@@ -180,3 +182,22 @@ def test_the_confusion_matrix_counts_and_an_undefined_curve_says_so():
     assert texts == ["1", "1", "1", "2"]
     figure = curves_figure(dict.fromkeys(KINDS), dict.fromkeys(KINDS))
     assert "not defined" in figure.axes[0].get_title()
+
+
+def test_labels_that_all_methods_contradict_are_listed_the_clearest_first(params, tmp_path):
+    category = params.categories[0]
+    for method in params.methods:
+        if is_baseline(method):
+            continue
+        folder = tmp_path / f"evaluate/{method}-{category}-0"
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text('{"image_threshold": 2.0}')
+        b = 1.0 if method == "dmad" else 5.0  # one method finds nothing in it
+        rows = [("good/a.png", 0, 4.0), ("good/b.png", 0, b), ("good/c.png", 0, 6.0), ("dent/d.png", 1, 1.5)]
+        lines = "".join(f"{image},{label},{score}\n" for image, label, score in rows)
+        (folder / "scores.csv").write_text(f"image,anomalous,score\n{lines}")
+    text = review_section(params, tmp_path)
+    assert f"| {category} | labelled normal, anomalous to all methods | `good/c.png`, `good/a.png` |" in text
+    assert f"| {category} | labelled anomalous, normal to all methods | `dent/d.png` |" in text
+    (folder / "scores.csv").unlink()
+    assert review_section(params, tmp_path) == ""

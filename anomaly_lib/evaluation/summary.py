@@ -62,8 +62,7 @@ def evaluate(
     keys = ("image_auroc", "image_ap", "image_f1_max_oracle")
     entries: dict = dict.fromkeys(keys, reason)
     if not reason:
-        entries |= zip(keys, ranked(scores[~labels], scores[labels]), strict=True)
-        entries["image_auroc"] = image_auroc(scores, labels)
+        entries |= zip(keys, (image_auroc(scores, labels), *ranked(scores[~labels], scores[labels])[1:]), strict=True)
     number, areas = (None, None) if masks is None else label_regions(masks, region)
     normals, outside = maps[~labels], {}
     if region is not None:

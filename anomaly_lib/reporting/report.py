@@ -10,6 +10,7 @@ from anomaly_lib.params import Params, params_hash
 from anomaly_lib.pipeline.runs import runs_of
 from anomaly_lib.registry import is_baseline, method_class, shown_name
 from anomaly_lib.reporting.results import METRICS, TITLES, mean_cell, parts_table, table
+from anomaly_lib.reporting.review import review_section
 from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises, uncertain_section
 from anomaly_lib.reporting.tables import markdown_table
 
@@ -33,7 +34,8 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
     parts = [_header(rows, params, stamp)]
     parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
     parts += [intervals(rows), promises(rows), choices(rows, params, reports), pairs(rows)]
-    parts += [groups_section(params, reports), uncertain_section(params, reports), _score_parts(rows)]
+    parts += [groups_section(params, reports), uncertain_section(params, reports)]
+    parts += [review_section(params, reports), _score_parts(rows)]
     parts += [_reasons(rows), published_section(rows, params), _where(rows, params)]
     parts += [_pictures(rows)] if params.gif.in_report else []
     return "\n\n".join(part for part in parts if part) + "\n"
