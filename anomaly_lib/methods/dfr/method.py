@@ -8,7 +8,6 @@ preset ``official_12`` takes all of that back, except that features are read bef
 Shapes: N images, C channels, S image side, g grid side, M locations of a batch.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -96,8 +95,8 @@ class Dfr(Method[DfrParams, DfrModel]):
         """Scalar losses of one step by name, of (1, C, 1, M) descriptions in feature space; ``loss`` is minimised."""
         return {"loss": F.mse_loss(reconstruction, target)}
 
-    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        return torch.optim.Adam(parameters, lr=self.params.learning_rate, fused=True)
+    def optimizer(self, networks: nn.Module) -> Optimizer:
+        return torch.optim.Adam(networks.parameters(), lr=self.params.learning_rate, fused=True)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
         one_cycle = self.params.schedule == "one_cycle"
@@ -106,7 +105,7 @@ class Dfr(Method[DfrParams, DfrModel]):
     def _task(self, cache: FeatureCache, identity: str) -> Task:
         model, batch = self.fitted, self.params.batch
         steps = self.params.steps_on(len(cache.vectors), batch)
-        optimizer = self.optimizer(model.autoencoder.parameters())
+        optimizer = self.optimizer(model.autoencoder)
         scheduler, draw = self.scheduler(optimizer, steps), generator(self.seed, "dfr", "batches")
 
         def losses(step: int) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ Shapes: N images, S image side; level l is (N, C_l, h_l, w_l), finest first.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -165,9 +165,9 @@ class Dmad(Method[DmadParams, DmadModel]):
         """Scalar losses of one pass over normalised images by name; ``loss`` is minimised."""
         return dmad_losses(self.params, images, done, self.fitted.networks)
 
-    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        params = self.params
-        return AdamW(parameters, params.learning_rate, BETAS, weight_decay=params.weight_decay, fused=True)
+    def optimizer(self, networks: nn.Module) -> Optimizer:
+        params, trained = self.params, (one for one in networks.parameters() if one.requires_grad)
+        return AdamW(trained, params.learning_rate, BETAS, weight_decay=params.weight_decay, fused=True)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler:
         return CosineAnnealingLR(optimizer, T_max=steps)
@@ -207,7 +207,7 @@ class Dmad(Method[DmadParams, DmadModel]):
         params, networks, teacher = self.params, self.fitted.networks, self.teacher
         batch = min(params.batch, len(normals))
         steps = params.steps_on(len(normals), batch)
-        optimizer = self.optimizer(parameter for parameter in networks.parameters() if parameter.requires_grad)
+        optimizer = self.optimizer(networks)
         scheduler = self.scheduler(optimizer, steps)
         draws = {name: generator(self.seed, "dmad", name) for name in ("batches", "revival")}
         if networks.quantiser:

@@ -7,7 +7,7 @@ training in native numerics. The preset ``official`` takes all of that back, ``p
 Shapes: N images, S image side.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -102,7 +102,7 @@ class Draem(Method[DraemParams, DraemNetworks]):
     def _task(self, batches: SyntheticBatches, identity: str) -> Task:
         params, networks = self.params, self.fitted
         steps = params.steps_on(len(batches.normals), params.batch)
-        optimizer = self.optimizer(networks.parameters())
+        optimizer = self.optimizer(networks)
         prepared: Iterator[Synthesised] | None = None
 
         def losses(step: int) -> dict[str, Tensor]:
@@ -124,8 +124,8 @@ class Draem(Method[DraemParams, DraemNetworks]):
         params = self.params
         return draem_losses(reconstruction, target, logits, mask, params.ssim_weight, params.ssim_range == "guessed")
 
-    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        return torch.optim.Adam(parameters, lr=self.params.learning_rate, fused=True)
+    def optimizer(self, networks: nn.Module) -> Optimizer:
+        return torch.optim.Adam(networks.parameters(), lr=self.params.learning_rate, fused=True)
 
     def scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
         """Steps once per step of the training; its milestones are whole steps: a fractional one would never be met."""
