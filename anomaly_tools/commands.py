@@ -157,7 +157,7 @@ def ingest(
 @data.command()
 def describe(data: DataFolder, category: Categories = None) -> None:
     """Print counts, sizes and defect areas of a data folder."""
-    from anomaly_lib.data import describe
+    from anomaly_tools import describe
 
     print(describe.to_markdown(describe.describe(data, category, progress=True)), end="")
 

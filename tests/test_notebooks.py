@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -147,16 +148,19 @@ def test_cells_are_executed_in_order(by_hand):
 
 def test_variants_are_compared_in_pairs_with_intervals(by_hand):
     tiny = TINY_SETTINGS["dfr"] | {"steps": 20}
-    given = [f"categories={['nut']}", f"seeds={[0, 1]}", f"settings={tiny}"]
+    given = [f"categories={['nut']}", f"seeds={[0, 1, 2]}", f"settings={tiny}"]
     command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{WITH_VARIANTS}.ipynb", "executed/09.ipynb"]
     done = subprocess.run([*command, *given], cwd=by_hand, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = (by_hand / "build/play/variant/rows.csv").read_text().splitlines()
-    assert len(rows) == 1 + 5 * 2, "three candidates and two baselines, with two seeds"
+    assert len(rows) == 1 + 5 * 3, "three candidates and two baselines, with three seeds"
     outputs = [o for cell in nbformat.read(by_hand / "executed/09.ipynb", 4).cells for o in cell.get("outputs", ())]
     tables = [o.data["text/markdown"] for o in outputs if "text/markdown" in o.get("data", {})]
-    assert "| smooth loss | image_auroc |" in tables[-1]
-    assert tables[-1].count("(") == 4, "an interval for each of two variants and two metrics"
+    lines = tables[-1].splitlines()
+    assert lines[2].startswith("| smooth loss | image_auroc | ")
+    assert len(lines) == 2 + 2 * 2, "two variants, two metrics"
+    assert all("too few categories: 1 of 4" in line for line in lines[2:])
+    assert any(re.search(r"[+-]\d\.\d{3} to [+-]\d\.\d{3}", line) for line in lines), "an interval over seeds"
 
 
 @pytest.mark.parametrize("name", NAMES)

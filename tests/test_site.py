@@ -137,7 +137,8 @@ def test_slides_hold_everything_that_they_show(root):
 def test_every_page_and_notebook_is_staged_and_in_the_contents(root, tmp_path):
     stage(root, tmp_path / "source")
     home = (tmp_path / "source/index.md").read_text()
-    for file in [*root.glob("docs/**/*.md"), *root.glob("notebooks/**/[!.]*.ipynb")]:
+    notebooks = [*root.glob("notebooks/[!.]*.ipynb"), *root.glob("notebooks/[!.]*/[!.]*.ipynb")]  # no checkpoints
+    for file in [*root.glob("docs/**/*.md"), *notebooks]:
         assert (tmp_path / "source" / file.relative_to(root)).is_file()
         assert f"\n{file.relative_to(root).with_suffix('')}\n" in home
     for page, module in (("evaluation", "anomaly_lib.evaluation.metrics"), ("anomaly_tools", "anomaly_tools.fanout")):

@@ -50,14 +50,6 @@ def summed(weights: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> np.nda
     return np.add.reduceat(weights[:, order], first, axis=1)
 
 
-def image_metrics(
-    weights: np.ndarray, labels: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The image metrics (B,) of each resample: weights (B, N), labels (N,) bool, the scores' ``tie_groups``."""
-    normal, anomalous = (summed(weights * side, groups) for side in (~labels, labels))
-    return {"image_auroc": auroc(normal, anomalous), "image_ap": average_precision(normal, anomalous)}
-
-
 def auroc(normal: np.ndarray, anomalous: np.ndarray) -> np.ndarray:
     """(B,) share of pairs in order, ties half; nan without a pair."""
     above = np.cumsum(normal, axis=1)

@@ -29,14 +29,14 @@ def evaluate(
     maps,
     masks=None,
     *,
-    image_threshold: float | None = None,
+    image_threshold: float | str | None = None,
     pixel_threshold: float | None = None,
     region=None,
 ) -> dict:
     """All metrics of one test split; undefined ones are None, with the reason under "undefined".
 
     scores (N,), labels (N,) 0 = normal and 1 = anomalous, maps (N, H, W), masks (N, H, W) or None.
-    Thresholds, if any, come from held-out normals (`calibrate`); >= is anomalous.
+    Thresholds come from held-out normals (`calibrate`), >= is anomalous; a text says why there is none.
 
     Keys: image_auroc, image_ap, image_f1_max_oracle; pixel_auroc, pixel_ap, pixel_f1_max_oracle,
     pixel_iou_max_oracle (intersection over union of all pixels), aupro_030, aupro_005; image_f1,
@@ -47,9 +47,8 @@ def evaluate(
     region (H, W) or (N, H, W) bool, the region of interest: pixels outside of it count in no pixel metric, rate or
     number of defect regions. Defect regions are numbered on the whole mask and then cut, so that what the cut parts
     stays one. Scores are the caller's (`score(images, region=...)`), and so are thresholds: take `pixel_threshold`
-    from normal pixels inside, too. An image keeps the label of its folder, even if all its defect lies outside;
-    further keys say how often: n_anomalous_outside_region (images), n_regions_outside_region, and region_share, of
-    the pixels inside.
+    from normal pixels inside, too. An image keeps the label of its folder, even if all its defect lies outside; how
+    often, say n_anomalous_outside_region (images) and n_regions_outside_region; region_share is of pixels inside.
 
     About 0.2 s of one CPU core and 15 bytes per pixel (0.1 GB) for 117 maps of 256 x 256.
     ValueError as in `metrics`, if the counts of images differ, if a normal image has a defect in its mask, or
@@ -120,11 +119,11 @@ def _pixel_ranked(
     return curves | dict(zip(AUPRO_LIMITS, overlaps, strict=True)) | {"n_regions": areas.size}
 
 
-def _at_threshold(level: str, scores, labels, normals, threshold: float | None) -> dict:
+def _at_threshold(level: str, scores, labels, normals, threshold: float | str | None) -> dict:
     """F1 and the achieved false-positive rate at a threshold; labels None = no masks."""
     keys = (f"{level}_f1", f"{level}_false_positive_rate")
-    if threshold is None:
-        return dict.fromkeys(keys, f"no {level} threshold was given")
+    if threshold is None or isinstance(threshold, str):
+        return dict.fromkeys(keys, threshold or f"no {level} threshold was given")
     reason = NO_MASKS if labels is None else undefined_reason(labels, level)
     f1 = reason or f1_at(scores, labels, threshold)
     rate = false_positive_rate(normals, threshold) if normals.size else "no normal images in the test split"

@@ -53,8 +53,13 @@ class DemoImage:
     @property
     def outcome(self) -> str:
         """A key of ``OUTCOMES``, by the score alone: a found defect may be flagged for another place."""
-        below, above = ("passed", "false alarm") if self.label == GOOD else ("missed", "found")
-        return {"normal": below, "anomalous": above, None: "no decision"}[decide(self.score, self.threshold)]
+        return outcome(self.label != GOOD, decide(self.score, self.threshold))
+
+
+def outcome(is_anomalous: bool, decision: str | None) -> str:
+    """What a decision comes to on an image whose truth is known, a key of ``OUTCOMES``."""
+    below, above = ("missed", "found") if is_anomalous else ("passed", "false alarm")
+    return {"normal": below, "anomalous": above, None: "no decision"}[decision]
 
 
 def in_order(demos: Sequence[DemoImage]) -> list[DemoImage]:
@@ -67,10 +72,11 @@ def frame(demo: DemoImage, headline: str) -> Image.Image:
     photo, side = np.moveaxis(demo.image, 0, -1), demo.image.shape[-1]
     smooth = Image.fromarray(demo.shown_map.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
     shown = np.asarray(smooth)
+    low, high = MAP_LIMITS
     dark = photo if demo.threshold is None else np.where(shown[..., None] >= 1, photo, 0.35 * photo)
     panels = {
         "photo" if demo.mask is None else "photo, true outline": _outlined(photo, demo.mask),
-        "anomaly map": _coloured(shown),
+        "anomaly map": mpl.colormaps[MAP_COLOURS]((shown - low) / (high - low))[..., :3],
         "no pixel threshold" if demo.threshold is None else "above pixel threshold": _outlined(dark, demo.mask),
     }
     canvas = Image.new("RGB", (len(panels) * (side + GAP) + GAP, BAND + TITLES + side + GAP), BACKGROUND)
@@ -78,7 +84,8 @@ def frame(demo: DemoImage, headline: str) -> Image.Image:
     for index, (title, panel) in enumerate(panels.items()):
         left = GAP + index * (side + GAP)
         draw.text((left, BAND + TITLES / 2), title, fill="white", font=font, anchor="lm")
-        canvas.paste(_rgb(panel), (left, BAND + TITLES))
+        pixels = (panel.clip(0, 1) * 255).round().astype(np.uint8)
+        canvas.paste(Image.fromarray(pixels), (left, BAND + TITLES))
     _draw_band(draw, canvas.width, demo, headline)
     return canvas
 
@@ -96,11 +103,7 @@ def save_gif(frames: Sequence[Image.Image], file: Path, seconds_per_frame: float
 
 def save_strip(frames: Sequence[Image.Image], file: Path) -> Path:
     """The same frames below each other as one PNG: for paper, and for people who prefer no motion."""
-    strip = Image.new("RGB", (frames[0].width, sum(picture.height for picture in frames)), "white")
-    top = 0
-    for picture in frames:
-        strip.paste(picture, (0, top))
-        top += picture.height
+    strip = Image.fromarray(np.concatenate([np.asarray(picture) for picture in frames]))
     file.parent.mkdir(parents=True, exist_ok=True)
     _indexed(strip, COLOURS[0]).save(file, optimize=True)
     return file
@@ -111,21 +114,12 @@ def _indexed(picture: Image.Image, colours: int) -> Image.Image:
     return picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
 
 
-def _rgb(picture: np.ndarray) -> Image.Image:
-    return Image.fromarray((picture.clip(0, 1) * 255).round().astype(np.uint8))
-
-
 def _outlined(picture: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """The picture with a line around the mask, not on it: a thin defect stays to be seen."""
     if mask is None:
         return picture
     line = binary_dilation(mask, iterations=3) & ~binary_dilation(mask)
     return np.where(line[..., None], mpl.colors.to_rgb(CONTOUR_COLOUR), picture)
-
-
-def _coloured(shown_map: np.ndarray) -> np.ndarray:
-    low, high = MAP_LIMITS
-    return mpl.colormaps[MAP_COLOURS]((shown_map - low) / (high - low))[..., :3]
 
 
 def _draw_band(draw: ImageDraw.ImageDraw, width: int, demo: DemoImage, headline: str) -> None:

@@ -16,7 +16,6 @@ from PIL import Image
 from anomaly_lib.figures.style import save_figure
 
 BACKGROUND = "color-mix(in srgb, var(--jp-layout-color0, #fff), #fff 80%)"
-KINDS = {".png": "image/png", ".gif": "image/gif"}
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -32,10 +31,10 @@ def save_and_show(figure: Figure, file: Path, alt: str) -> None:
 
 def show_file(file: Path, alt: str) -> None:
     """Display a PNG or GIF file with the alternative text ``alt``."""
-    display(HTML(image_element(file.read_bytes(), alt, KINDS[file.suffix])))
+    display(HTML(image_element(file.read_bytes(), alt)))
 
 
-def image_element(image: bytes, alt: str, kind: str = "image/png") -> str:
+def image_element(image: bytes, alt: str) -> str:
     """An ``img`` that holds the image itself, never wider than its place: a part to scroll to would not be seen.
 
     A figure, which says its dots per inch, takes 100 pixels of the page per inch. Behind a transparent one stands the
@@ -43,7 +42,7 @@ def image_element(image: bytes, alt: str, kind: str = "image/png") -> str:
     """
     data = base64.b64encode(image).decode()
     with Image.open(io.BytesIO(image)) as picture:
-        width = round(picture.width * 100 / picture.info.get("dpi", (100, 100))[0])
+        width, kind = round(picture.width * 100 / picture.info.get("dpi", (100, 100))[0]), picture.get_format_mimetype()
     style = f"max-width: 100%; height: auto; background: {BACKGROUND}"
     return f'<img alt="{html.escape(alt)}" src="data:{kind};base64,{data}" width="{width}" style="{style}">'
 

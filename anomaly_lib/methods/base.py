@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.params import MethodParams
+from anomaly_lib.base.params import MethodParams, Resize
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import default_device, derived_seed
+from anomaly_lib.data.folder import Sample
+from anomaly_lib.data.tensors import load_images
 from anomaly_lib.params import params_hash
 from anomaly_lib.registry import METHODS, base_of, method_class, shown_name
 
@@ -138,6 +140,15 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
     def image_size(self) -> int:
         """S."""
         return self.params.image_size
+
+    @property
+    def image_resize(self) -> Resize:
+        """How photos reach that size."""
+        return self.params.image_resize
+
+    def images(self, samples: Sequence[Sample | Path | str], progress: bool = False) -> Tensor:
+        """Photos as this method sees them, (N, 3, S, S). Raises InputError for a file that cannot be read."""
+        return load_images(samples, self.image_size, progress, self.image_resize)
 
     @property
     def fitted(self) -> ModelOf:

@@ -20,7 +20,6 @@ from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.reproducibility import provenance
 from anomaly_lib.data import Sample
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.base import Method, ScoreMaps, in_batches
 from anomaly_lib.registry import method_class, params_class
 
@@ -118,9 +117,9 @@ def load_model(folder: Path) -> TrainedModel:
 
 
 def score_samples(method: Method, samples: Sequence[Sample], description: str, progress: bool = False) -> ScoreMaps:
-    """What a trained method says of images on disk; a few are in memory at a time. InputError as ``load_images``."""
+    """What a trained method says of images on disk; a few are in memory at a time. InputError as ``Method.images``."""
     batches = in_batches(samples, description, progress)
-    return ScoreMaps.joined([method.score(load_images(batch, method.params.image_size)) for batch in batches])
+    return ScoreMaps.joined([method.score(method.images(batch)) for batch in batches])
 
 
 def _untrained(file: Path, record: Record) -> Method:

@@ -2,8 +2,8 @@
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/dfr.md: batches of random
 locations instead of whole images; reconstruction in a whitened space; a one-cycle schedule; a smoothed map. The
-preset ``official_12`` takes all of that back, except that features are read before the next convolution's padding
-(the authors' maps are up to 2 pixels too wide and so misregistered).
+presets ``official_12`` and ``official_16`` take the switches back; rows whose switch is "none" stay: batches are random
+locations, and features are read before the next convolution's padding (the authors' maps are misregistered).
 
 Shapes: N images, C channels, S image side, g grid side, M locations of a batch.
 """

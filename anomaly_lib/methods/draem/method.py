@@ -2,7 +2,7 @@
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/draem.md: small widths, images and a
 one-cycle schedule, so that a training takes minutes on a CPU; no rotation of normal images; bfloat16 convolutions while
-training in native numerics. The preset ``official`` takes all of that back, ``paper`` follows the paper's text instead.
+training in native numerics. The preset ``official`` takes the switches back, ``paper`` follows the paper's text.
 
 Shapes: N images, S image side.
 """
