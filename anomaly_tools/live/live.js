@@ -66,6 +66,7 @@ function workerMain() { // runs in the worker, behind ONNX Runtime's own script
 
 const WORKERS = navigator.hardwareConcurrency > 1 ? 2 : 1; // each holds an engine of its own and runs on one core
 const bySpeed = () => [...METHODS].sort((a, b) => state.speed[a] - state.speed[b]);
+const order = () => (WORKERS > 1 ? bySpeed().reverse() : bySpeed()); // one core: the slowest last; two: it has its own
 const engine = { workers: [], waiting: new Map(), number: 0, loaded: new Map() };
 
 function ask(worker, task, rest) {
@@ -334,8 +335,8 @@ async function see() {
     if (left.length) tell();
   };
   tell();
-  try { // a worker takes its methods in this order: on one core the slowest one comes last; on two it has its own
-    await Promise.all((WORKERS > 1 ? bySpeed().reverse() : bySpeed()).map(seeOne));
+  try {
+    await Promise.all(order().map(seeOne));
     if (run !== state.run) return;
     say('done', { milliseconds: Math.round(Math.max(...took.values())) });
     if (state.guess) remember();
@@ -727,6 +728,13 @@ if (window.parent !== window) { // in a frame, which takes the page's height
 
 window.live = { // what the tests ask: a test photo's score, decision and map, by the page's own functions
   opened: open(),
+  async trio(category, index) { // milliseconds from pixels to the results of all three
+    const meta = await photosOf(category), pixels = pixelsOf(await decoded(meta.photos[index].data));
+    await Promise.all(METHODS.map((method) => model(category, method)));
+    const began = performance.now();
+    await Promise.all(order().map((method) => look(category, method, meta, squeezed(pixels, meta.methods[method].size))));
+    return performance.now() - began;
+  },
   async detect(category, index, method) {
     const meta = await photosOf(category), { size, thresholds } = meta.methods[method];
     const image = squeezed(pixelsOf(await decoded(meta.photos[index].data)), size);
