@@ -4,7 +4,7 @@
 
 Image: the largest difference of what the model gets, in steps of 8-bit values. Map: the largest difference as a share
 of the category's largest value. Decided otherwise: images, at the calibrated threshold. Latency is the median in the
-browser, on one thread; that of all three together, from pixels to the last result, on as many workers as the page takes:
+browser, on one thread; that of all three together on as many workers as the page takes:
 two, where there are two cores. Scores as shares of the category's largest.
 """
 
