@@ -12,6 +12,8 @@ import argparse
 import base64
 import shutil
 import statistics
+import time
+from pathlib import Path
 
 import anomaly_lib  # noqa: F401  chooses numerics before NumPy and torch load
 
@@ -35,10 +37,15 @@ ASK += "live.detect(...what).then(done, error => done({error: String(error)}))"
 
 TRIO = "live.trio(arguments[0], arguments[1]).then(arguments[2], error => arguments[2](String(error)))"
 
+HAS_SEEN = "return document.querySelectorAll('.verdict').length === 3 && !document.querySelector('.busy')"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--profile")
+    parser.add_argument(
+        "--picture", type=Path, help="write a picture of the page in use, docs/live.png, and nothing else"
+    )
     options = parser.parse_args()
     params = load_profile(options.profile)
     make_deterministic(threads=1)
@@ -47,6 +54,9 @@ def main() -> int:
         raise InputError(f"{page}: not there; run 'make live'")
     browser = chromium()
     try:
+        if options.picture:
+            take_picture(browser, page, options.picture)
+            return 0
         browser.get(page.as_uri())
         found = sorted(file.parent.name for file in page.parent.glob("*/photos.js"))
         rows = [compared(browser, params, category, method) for category in found for method in METHODS]
@@ -83,6 +93,27 @@ def compared(browser, params, category: str, method: str) -> dict:
         "decided otherwise": f"{wrong} of {len(scores)}",
         "ms a photo": f"{statistics.median(answer['milliseconds'] for answer in answers):.0f}",
     }
+
+
+def take_picture(browser, page: Path, file: Path) -> None:
+    """The page with a nut and a stroke painted on it, and what the three detectors see of that."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    browser.set_window_size(1280, 1400)
+    browser.get(page.as_uri() + "#nut/look")
+    browser.execute_async_script("live.opened.then(arguments[0])")
+    part = browser.find_element("id", "part")
+    stroke = ActionChains(browser).move_to_element_with_offset(part, -90, -90).click_and_hold()
+    stroke.move_by_offset(60, 45).move_by_offset(45, 60).release().perform()
+    until = time.monotonic() + 300
+    while not browser.execute_script(HAS_SEEN):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    browser.execute_script("document.activeElement.blur()")
+    end = browser.execute_script("return document.getElementById('cards').getBoundingClientRect().bottom + scrollY")
+    clip = {"x": 0, "y": 0, "width": 1265, "height": end + 12, "scale": 0.8}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+    file.write_bytes(base64.b64decode(shot["data"]))
 
 
 def decoded(text: str) -> np.ndarray:

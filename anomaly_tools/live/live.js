@@ -335,6 +335,7 @@ async function see() {
     if (left.length) tell();
   };
   tell();
+  if (!$('cards').children.length) showCards();
   try {
     await Promise.all(order().map(seeOne));
     if (run !== state.run) return;
