@@ -110,7 +110,7 @@ def take_picture(browser, page: Path, file: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.2)
     browser.execute_script("document.activeElement.blur()")
-    end = browser.execute_script("return document.getElementById('cards').getBoundingClientRect().bottom + scrollY")
+    end = browser.execute_script("return document.querySelector('.bench').getBoundingClientRect().bottom + scrollY")
     clip = {"x": 0, "y": 0, "width": 1265, "height": end + 12, "scale": 0.8}
     shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
     file.write_bytes(base64.b64decode(shot["data"]))
