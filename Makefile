@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help env data quick repro test lab demo live course site slides offline-kit lint format profiles lock clean
+.PHONY: help env data quick repro test lab demo live course class site slides offline-kit lint format profiles lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -37,9 +37,9 @@ test: data  ## lint and all tests
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m mypy anomaly_lib
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
-lab: data  ## JupyterLab on the notebooks
+lab: data  ## JupyterLab on the repository, at the first lesson
 	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1  # asks to fetch news
-	$(BIN)/python -c 'import anomaly_lib; from jupyterlab.labapp import main; main()' notebooks  # kernels inherit portable numerics
+	$(BIN)/python -m anomaly_tools.lab
 
 demo: data  ## the demos as pages without code, for a projector; PROFILE=thorough shows that profile's models
 	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_course.widgets.serve
@@ -60,6 +60,10 @@ offline-kit: $(READY)  ## one folder that installs on laptops without network, t
 
 course: data  ## the lessons for a course in course/: student copies, and copies with solutions
 	$(BIN)/python -m anomaly_tools.lesson_copies course
+
+class: $(READY)  ## what a class has answered: counts of all files in FOLDER=...
+	@test -n "$(FOLDER)" || { echo "error: name the folder with the class's files: make class FOLDER=answers" >&2; exit 2; }
+	@$(BIN)/python -m anomaly_tools.class_answers "$(FOLDER)"
 
 lint: $(READY)  ## what CI checks of style, types, imports and access
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m mypy anomaly_lib

@@ -1,6 +1,9 @@
 """The commands. Exit code 0: fine. 1: checked, and something is wrong. 2: bad input, one line on stderr."""
 
 import sys
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,16 +11,20 @@ import typer
 from typer import Argument, Option
 from typer.exceptions import TyperException
 
-from anomaly_lib import data_commands
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError, exit_code
 
 PROGRAM = "python -m anomaly_lib"
-Only = Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")]
 Profile = Annotated[str | None, Option(help="a folder under profiles/; default: the root profile")]
 
-app = typer.Typer(**data_commands.PLAIN)
-app.add_typer(data_commands.app, name="data", help="Sample data, public data, your own photos.")
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 120},
+}
+"""How every group of commands is shown: as plain text."""
+app = typer.Typer(**PLAIN)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int | None:
     # not by ``app()``, which takes Ctrl-C and a closed pipe for itself
+    if find_spec("anomaly_tools"):  # by its name alone: the library imports no tool
+        import_module("anomaly_tools.commands").add_to(app)
     command = typer.main.get_command(app)
     try:
         with command.make_context(PROGRAM, list(arguments)) as context:
@@ -48,69 +57,6 @@ def _suite() -> None:
 
 
 @app.command()
-def check() -> int:
-    """Is this environment complete? [OK] and [FAIL] lines."""
-    return data_commands.tool("check").run()
-
-
-@app.command()
-def fanout(
-    profile: Profile = None,
-    jobs: Annotated[int | None, Option(min=1, help="stages at a time; default: the number of cores")] = None,
-    workers: Annotated[int | None, Option(min=1, help="worker processes instead, one per GPU")] = None,
-    scheduler: Annotated[str | None, Option(help="address of a Dask scheduler; see docs/cluster.md")] = None,
-    methods: Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")] = None,
-    categories: Annotated[
-        str | None, Option(help="only these, with commas between them; leaves the report out")
-    ] = None,
-) -> int:
-    """Run the stages of a profile side by side."""
-    return data_commands.tool("fanout").run(profile, jobs, workers, scheduler, methods, categories)
-
-
-@app.command("profile")
-def new_profile(
-    name: Annotated[str, Argument(help="of the new folder under profiles/")],
-    data: Annotated[str, Option(help="folder of its data, such as data/visa")],
-    like: Annotated[str | None, Option(help="profile with the settings; default: the root profile")] = None,
-    category: Annotated[
-        list[str] | None, Option(help="only this one; may be repeated; default: all in the data")
-    ] = None,
-    textures: Annotated[str | None, Option(help="folder of textures; default: those of the settings")] = None,
-) -> int:
-    """Make a profile for other data from one that is there."""
-    return data_commands.tool("profile").run(name, like, data, category, textures)
-
-
-@app.command()
-def times(
-    profile: Profile = None,
-    repeats: Annotated[int, Option(min=1, help="photos to time")] = 50,
-) -> int:
-    """Training times, latency and sizes of models."""
-    from anomaly_lib.params import load_profile
-
-    params = load_profile(profile)
-    numerics.choose(params.numerics)  # before the tool loads torch
-    return data_commands.tool("times").run(params, repeats)
-
-
-@app.command()
-def compare(
-    profile: Profile = None,
-    folder: Annotated[Path | None, Option("--with", help="against another clone, or its reports folder")] = None,
-    json: Annotated[bool, Option("--json", help="print all of it as JSON")] = False,
-) -> int:
-    """Compare results with those that git holds.
-
-    Compares the results in this work tree with the committed ones: each number is equal, equal after rounding, within
-    the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or git holds no results of the
-    profile. 1: something differs or is missing. 2: cannot be compared.
-    """
-    return data_commands.tool("compare").run(profile, folder, json)
-
-
-@app.command()
 def detect(
     images: Annotated[Path, Argument(metavar="IMAGE_OR_FOLDER")],
     output: Annotated[Path, Option(help="for pictures and tables")],
@@ -123,6 +69,10 @@ def detect(
     region: Annotated[Path | None, Option(help="region of interest; see docs/techniques.md")] = None,
     tile: Annotated[int | None, Option(min=1, help="cut larger photos into tiles of that side, in pixels")] = None,
     overlap: Annotated[float | None, Option(help="share of a tile, with --tile; default: 0.25")] = None,
+    threshold: Annotated[float | None, Option(help="decide by this image score, not by the model's own")] = None,
+    unsure: Annotated[
+        float, Option(min=0, help="'unsure' within this share of the way from a typical normal score to the threshold")
+    ] = 0.1,
     maps: Annotated[bool, Option("--maps", help="also NAME.npy: float32 map at the photo's resolution")] = False,
     no_pictures: Annotated[bool, Option("--no-pictures", help="tables only, which is faster")] = False,
     json: Annotated[bool, Option("--json", help="print results.json")] = False,
@@ -144,7 +94,9 @@ def detect(
     pictures = not no_pictures
     if pictures:
         use_style()
-    looks = {"region": region, "tiling": _tiling(tile, overlap), "pictures": pictures, "maps": maps}
+    if threshold is not None:
+        chosen = replace(chosen, thresholds=chosen.thresholds | {"image": threshold, "image_rule": "--threshold"})
+    looks = {"region": region, "tiling": _tiling(tile, overlap), "pictures": pictures, "maps": maps, "unsure": unsure}
     results = look(chosen, images, output, **looks)
     for problem in results.skipped:
         print(f"skipped: {problem}", file=sys.stderr)

@@ -115,8 +115,8 @@ class Gif(Frozen):
 
     images_per_type: Annotated[int, Field(ge=1, le=20)] = 2
     """Test images of each defect type, and as many normal ones."""
-    panel_size: Annotated[int, Field(ge=64, le=512)] = 176
-    """Side of a panel in pixels; four panels stand in a row."""
+    panel_size: Annotated[int, Field(ge=64, le=512)] = 256
+    """Side of a panel in pixels; three panels stand in a row."""
     seconds_per_frame: Annotated[float, Field(gt=0, le=10)] = 1.2
     """How long a picture stays."""
     in_report: bool = True

@@ -19,7 +19,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from anomaly_course.lessons.cells import EXERCISE, SOLUTION, has_tag, is_note, lesson_files
+from anomaly_course.lessons.cells import ENDING, EXERCISE, SOLUTION, has_tag, is_note, lesson_files
 from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.base.files import replacing
 from anomaly_lib.params import project_root
@@ -35,12 +35,14 @@ WORDS = {
 def exercises(lesson: NotebookNode) -> list[tuple[int, int]]:
     """Positions of each exercise and of its solution.
 
-    Raises InputError where an exercise has no solution right after it, or one that defines other functions.
+    Raises InputError where an exercise has no solution right after it, or one that does not define the same functions,
+    their names ending in ``_solution``.
     """
     pairs, waiting = [], None
     for position, cell in enumerate(lesson.cells):
         if waiting is not None and not is_note(cell):
-            if not has_tag(cell, SOLUTION) or _defined(cell) != _defined(lesson.cells[waiting]):
+            wanted = {name + ENDING for name in _defined(lesson.cells[waiting])}
+            if not has_tag(cell, SOLUTION) or _defined(cell) != wanted:
                 raise InputError(f"cell {waiting}: an exercise without a solution of the same functions after it")
             pairs.append((waiting, position))
             waiting = None
@@ -63,7 +65,7 @@ def solution_copy(lesson: NotebookNode) -> NotebookNode:
     """The lesson with each solution in the place of its stub, so that all checks pass."""
     cells = deepcopy(lesson.cells)
     for exercise, solution in exercises(lesson):
-        cells[exercise].source = cells[solution].source
+        cells[exercise].source = cells[solution].source.replace(ENDING, "")
     return _copy(lesson, cells, "solutions")
 
 

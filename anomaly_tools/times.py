@@ -14,7 +14,6 @@ from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import make_deterministic
 from anomaly_lib.data import load_category
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline.runs import find_model, runs_of, work_folder
@@ -64,7 +63,7 @@ def _row(params: Params, name: str, repeats: int) -> dict | None:
         return None
     detector = model.method
     samples = load_category(project_root() / params.data, category).test
-    image = load_images(samples[:1], detector.params.image_size)
+    image = detector.images(samples[:1])
     median, p95 = latency(detector, image, repeats)
     return {
         "method": name,

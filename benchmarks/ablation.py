@@ -18,7 +18,7 @@ from pathlib import Path
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
 from anomaly_lib.data import load_category, split_normals
-from anomaly_lib.data.tensors import load_images, load_masks
+from anomaly_lib.data.tensors import load_masks
 from anomaly_lib.evaluation import evaluate
 from anomaly_lib.params import load_params
 from anomaly_lib.registry import method_class, params_class
@@ -34,16 +34,16 @@ def measure(method: str, settings: dict, data: Path, category: str, seed: int, h
     params = params_class(method).model_validate(settings)
     found = load_category(data, category)
     fit, _ = split_normals(found.train, held_out, derived_seed(seed, "split"))
-    size = params.image_size
     detector = method_class(method)(params, seed)
-    normals, images = load_images(fit, size), load_images(found.test, size)
+    normals, images = detector.images(fit), detector.images(found.test)
     start = time.perf_counter()
     detector.fit(normals, work=Path("build/ablation"), progress=sys.stderr.isatty())
     fitted = time.perf_counter()
     scored = detector.score(images)
     done = time.perf_counter()
     labels = [sample.is_anomalous for sample in found.test]
-    metrics = evaluate(scored.scores, labels, scored.maps, load_masks(found.test, size) if found.has_masks else None)
+    masks = load_masks(found.test, detector.image_size) if found.has_masks else None
+    metrics = evaluate(scored.scores, labels, scored.maps, masks)
     return {key: metrics[key] for key in SHOWN} | {"fit_s": fitted - start, "score_s": done - fitted}
 
 

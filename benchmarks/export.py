@@ -23,7 +23,6 @@ import anomaly_lib  # noqa: F401  chooses numerics before NumPy and torch load
 # isort: split
 from anomaly_lib.base.reproducibility import make_deterministic
 from anomaly_lib.data import load_category
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.export.bundle import MODEL, load_bundle
 from anomaly_lib.export.verify import BOUND, verify
@@ -58,7 +57,7 @@ def main() -> int:
             for category in categories:
                 place = (options.bundles or Path(folder)) / f"{method}-{category}"
                 model, found, bundle = both(params, method, category, place)
-                images = load_images(found.test, model.method.image_size).numpy()
+                images = model.method.images(found.test).numpy()
                 parity.append(compared(model, bundle, images) | {"verify": "; ".join(verify(place)) or "fine"})
                 if category == categories[0]:
                     trained = ["--model", str(find_model(params, method, category))]

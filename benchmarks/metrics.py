@@ -136,13 +136,13 @@ def own_costs(images: int, size: int, repeats: int) -> None:
         print(f"{name:<20}{seconds:>9.2f}{memory:>10.0f}{per_pixel:>13.1f}{per_pixel / 4:>8.1f}")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=83, help="size of the side-by-side split")
     parser.add_argument("--size", type=int, default=256, help="edge of the maps in pixels")
     parser.add_argument("--repeats", type=int, default=3, help="best of so many")
     parser.add_argument("--own", action="store_true", help="only our own costs, without anomalib")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     print(f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} thread(s)")
     if not options.own:
         evidence, masks = simulate(options.images, options.size)

@@ -136,13 +136,13 @@ def compare(title: str, contenders: dict[str, Callable[[], object]], images: int
         print(f"| {name} | {milliseconds[0]:.2f} | {milliseconds[1]:.2f} | {shown} |")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--textures", type=Path, default=Path("data/textures"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     random.seed(0)
     torch.manual_seed(0)  # anomalib draws from the global generators

@@ -183,13 +183,14 @@ def with_parameters(notebook: nbformat.NotebookNode, parameters: dict) -> nbform
 
 @pytest.fixture(scope="session")
 def jupyterlab(tmp_path_factory) -> Iterator[Server]:
-    """JupyterLab on the project's root."""
+    """JupyterLab as ``make lab`` serves it."""
     home, token, port = tmp_path_factory.mktemp("lab"), secrets.token_hex(16), free_port()
     settings = home / "jupyter_config_dir/labconfig"
     settings.mkdir(parents=True)
     (settings / "default_setting_overrides.json").write_text(KEPT_QUIET)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
-    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={ROOT}", "--ServerApp.port_retries=0"]
+    command = [sys.executable, "-m", "anomaly_tools.lab", "--no-browser", "--allow-root", f"--port={port}"]
+    command += [f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"]
+    command += [f"--FileCheckpoints.checkpoint_dir={home / 'checkpoints'}"]  # not beside the lessons
     url = f"http://127.0.0.1:{port}"
     with serving(command, home, f"{url}/api/status?token={token}") as process:
         yield Server(url, token, process)
@@ -223,7 +224,7 @@ def serving(command: list[str], home: Path, answers: str) -> Iterator[int]:
     """
     own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     own |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
-    own["ANOMALY_DEMO_PROFILE"] = str(PROFILE)
+    own |= {"ANOMALY_DEMO_PROFILE": str(PROFILE), "ANOMALY_ANSWERS": str(home / "answers")}
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
         try:

@@ -1,10 +1,12 @@
 """Access: each rule finds what it is for, and the project has no finding but those that are known."""
 
 import ast
+import io
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from anomaly_lib.figures.display import image_element
 from anomaly_tools.access.__main__ import findings
@@ -63,11 +65,17 @@ def test_a_cell_that_shows_a_bare_picture_is_found(source):
     assert rules(check_notebook(nbformat.v4.new_notebook(cells=cells), FILE)) == ["alt"]
 
 
+def pixel(kind):
+    stream = io.BytesIO()
+    Image.new("L", (1, 1)).save(stream, kind)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("kind", "alt", "expected"), [("png", "", ["alt"]), ("png", "a nut", []), ("gif", "a nut", ["still"])]
 )
 def test_what_a_cell_has_shown_is_looked_at(kind, alt, expected):
-    data = {"text/html": image_element(b"a", alt, f"image/{kind}")} if alt else {f"image/{kind}": "AAAA"}
+    data = {"text/html": image_element(pixel(kind), alt)} if alt else {f"image/{kind}": "AAAA"}
     output = nbformat.v4.new_output("display_data", data)
     cell = nbformat.v4.new_code_cell("x", outputs=[output])
     assert rules(check_outputs(nbformat.v4.new_notebook(cells=[cell]), FILE)) == expected

@@ -4,8 +4,11 @@ Trainings are cut short by the lessons' own parameter ``quick``; how well their 
 """
 
 import pytest
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser import CONTROLS, chromium, jupyterlab
+from anomaly_course.lessons.predict import ASK
+from tests.browser import CONTROLS, PATIENCE, chromium, jupyterlab
 from tests.test_browser_demos import assert_each_control_answers, assert_it_is_well
 
 __all__ = ["chromium", "jupyterlab"]  # fixtures
@@ -21,6 +24,17 @@ LESSONS = {
 }
 
 
+def test_a_prediction_is_kept_when_its_button_is_pressed(chromium, jupyterlab, root):
+    jupyterlab.open_copy(chromium, root / "notebooks/lessons/00_start_here.ipynb", quick=True)
+    radios = chromium.find_elements("css selector", ".widget-radio input")
+    (button, *_) = [b for b in chromium.find_elements("css selector", ".jupyter-button") if b.text == ASK]
+    said = "return [...document.querySelectorAll('.jupyter-widgets')].some(e => e.textContent.includes(arguments[0]))"
+    for element in (radios[2], button):
+        chromium.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", element)
+        element.send_keys(Keys.SPACE)
+    WebDriverWait(chromium, PATIENCE).until(lambda page: page.execute_script(said, "Kept: the knot and the stain."))
+
+
 def test_no_lesson_is_left_out(root):
     assert {file.stem for file in root.glob("notebooks/lessons/*.ipynb")} == set(LESSONS)
 
@@ -28,7 +42,7 @@ def test_no_lesson_is_left_out(root):
 @pytest.mark.parametrize("name", LESSONS)
 def test_it_runs_and_every_control_answers_to_the_keyboard(chromium, jupyterlab, root, name):
     jupyterlab.open_copy(chromium, root / "notebooks/lessons" / f"{name}.ipynb", quick=True)
-    assert_it_is_well(chromium)
+    assert_it_is_well(chromium, "jupyterlab")
     if LESSONS[name]:
         assert_each_control_answers(chromium, CONTROLS, LESSONS[name])
-        assert_it_is_well(chromium)
+        assert_it_is_well(chromium, "jupyterlab")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.data.describe import describe, to_markdown
+from anomaly_tools.describe import describe, to_markdown
 
 
 def save(pixels: np.ndarray, path: Path, **options) -> None:

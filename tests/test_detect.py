@@ -20,6 +20,7 @@ from anomaly_lib.cli import main
 from anomaly_lib.data import load_category
 from anomaly_lib.data.regions import save_region
 from anomaly_lib.data.tensors import load_images
+from anomaly_lib.detect.boxes import Box, boxes_of
 from anomaly_lib.detect.files import find_photos, output_stems
 from anomaly_lib.detect.run import detect
 from anomaly_lib.evaluation.thresholds import decide, decision_words
@@ -70,6 +71,35 @@ def test_regions_are_counted_above_the_pixel_threshold(model, photos, tmp_path):
     assert 0 < row.largest_region_share <= above.mean()
 
 
+def test_each_region_has_a_box_in_pixels_of_the_photo():
+    values = np.zeros((4, 8), np.float32)
+    values[0, 0] = values[1, 1] = 3.0  # diagonal neighbours are one region
+    values[2:4, 5:7] = 5.0
+    assert boxes_of(values, 3.0, (40, 160)) == (Box(100, 20, 40, 20, 4 / 32, 5.0), Box(0, 0, 40, 20, 2 / 32, 3.0))
+    assert boxes_of(values, 5.1, (40, 160)) == ()
+    assert boxes_of(values, 3.0, (2, 3))[0] == Box(1, 1, 2, 1, 4 / 32, 5.0)  # outwards to whole pixels
+
+
+def test_the_p_value_counts_held_out_normals_at_or_above(model, photos, tmp_path):
+    own = detect(model, photos / "good.png", tmp_path / "0", pictures=False).rows[0].score
+    normals = [own - 2, own - 1, own, own + 1]
+    asked = replace(model, thresholds=model.thresholds | {"held_out_scores": normals, "image": own + 0.5})
+    row = detect(asked, photos / "good.png", tmp_path / "1", pictures=False).rows[0]
+    assert (row.rank, row.p_value, row.decision) == (3, 3 / 5, "normal")
+    assert row.unsure is False  # the way from the median is 1.0, and a tenth of it is less than 0.5
+    assert detect(asked, photos / "good.png", tmp_path / "2", pictures=False, unsure=0.51).rows[0].unsure is True
+    assert model.thresholds["held_out_scores"] == sorted(model.thresholds["held_out_scores"])
+    assert len(model.thresholds["held_out_scores"]) == model.thresholds["held_out_images"]
+
+
+def test_a_threshold_of_ones_own_decides(model_folder, photos, tmp_path, capsys):
+    command = ["detect", str(photos / "good.png"), "--model", str(model_folder), "--no-pictures", "--json"]
+    assert main([*command, "--output", str(tmp_path / "out"), "--threshold", "-1e9"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["images"][0]["decision"], record["images"][0]["threshold"]) == ("anomalous", -1e9)
+    assert record["model"]["thresholds"]["image_rule"] == "--threshold"
+
+
 def test_json_csv_and_files_agree(model, photos, tmp_path):
     results = detect(model, photos, tmp_path / "out", maps=True, progress=False)
     record = json.loads((tmp_path / "out/results.json").read_text())
@@ -80,7 +110,12 @@ def test_json_csv_and_files_agree(model, photos, tmp_path):
     assert [skipped["file"] for skipped in record["skipped"]] == [str(photos / "torn.png")]
     named = {row.picture for row in results.rows} | {row.map for row in results.rows}
     written = {str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file()}
-    assert written == named | {"results.json", "results.csv"}
+    assert written == named | {"results.json", "results.csv", "regions.csv"}
+    boxes = list(csv.DictReader((tmp_path / "out/regions.csv").open(encoding="utf-8")))
+    assert [(box["file"], int(box["left"]), float(box["peak"])) for box in boxes] == [
+        (image["file"], box["left"], box["peak"]) for image in record["images"] for box in image["boxes"]
+    ]
+    assert len(boxes) >= 3  # each bad part has one
 
 
 def test_equal_stems_and_sub_folders_overwrite_nothing(tmp_path):
@@ -186,6 +221,7 @@ def test_without_thresholds_there_is_a_score_and_a_map_but_no_decision(model, mo
     results = detect(load_model(tmp_path / "bare"), photos, tmp_path / "out", progress=False)
     row = results.rows[0]
     assert (row.threshold, row.decision, row.regions, row.largest_region_share) == (None, None, None, None)
+    assert (row.unsure, row.rank, row.p_value, row.boxes) == (None, None, None, None)
     line = next(iter(csv.DictReader((tmp_path / "out/results.csv").open(encoding="utf-8"))))
     assert (line["threshold"], line["decision"], line["regions"]) == ("", "", "")
     scale = json.loads((tmp_path / "out/results.json").read_text())["model"]["scale"]

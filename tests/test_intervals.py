@@ -5,19 +5,19 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.stats import binom, norm
+from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from anomaly_lib.evaluation import (
     achieved_rate_interval,
     aupro,
+    auroc_interval,
     expected_rate,
     image_intervals,
     pixel_intervals,
     quantile_threshold,
-    rate_interval,
 )
-from anomaly_lib.evaluation.intervals import IMAGE_KEYS, PIXEL_KEYS
+from anomaly_lib.evaluation.intervals import IMAGE_KEYS, PIXEL_KEYS, delong, score_interval
 from anomaly_lib.evaluation.resampling import (
     auroc,
     average_precision,
@@ -49,30 +49,6 @@ def split(seed=0, images=12, size=48):
     return (blurred(rng, images, size) + 2 * masks).astype(np.float32), masks, labels
 
 
-@pytest.mark.parametrize(("count", "total"), [(0, 12), (1, 12), (6, 12), (12, 12), (3, 400)])
-def test_clopper_pearson_leaves_each_tail_its_share(count, total):
-    low, high = rate_interval(count, total)
-    assert low == 0 if count == 0 else binom.sf(count - 1, total, low) == pytest.approx(0.025)
-    assert high == 1 if count == total else binom.cdf(count, total, high) == pytest.approx(0.025)
-
-
-def test_clopper_pearson_holds_every_truth_at_least_as_often_as_promised():
-    intervals = [rate_interval(count, 20, 0.9) for count in range(21)]
-    for truth in np.linspace(0.01, 0.99, 50):
-        held = [low <= truth <= high for low, high in intervals]
-        assert binom.pmf(np.arange(21), 20, truth) @ held >= 0.9
-
-
-def test_rate_interval_of_nothing_and_of_nonsense():
-    assert rate_interval(0, 0) is None
-    for count, total in ((-1, 3), (4, 3)):
-        with pytest.raises(ValueError, match="0 <= count <= total"):
-            rate_interval(count, total)
-    for confidence in (0.0, 1.0, 95):
-        with pytest.raises(ValueError, match="confidence"):
-            rate_interval(1, 3, confidence)
-
-
 @pytest.mark.parametrize(("held_out", "rate"), [(12, 0.005), (40, 0.1)])
 def test_achieved_rate_lies_in_its_interval_as_often_as_promised(held_out, rate):
     """Scores of a skewed distribution: only that all are drawn alike matters."""
@@ -81,7 +57,7 @@ def test_achieved_rate_lies_in_its_interval_as_often_as_promised(held_out, rate)
     for _ in range(3000):
         scores = rng.exponential(size=held_out + total)
         achieved.append(np.mean(scores[held_out:] >= quantile_threshold(scores[:held_out], rate)))
-    low, high = achieved_rate_interval(held_out, rate, total, confidence=0.9)
+    low, high = achieved_rate_interval([(held_out, rate, total)], confidence=0.9)
     achieved = np.array(achieved)
     assert np.mean((achieved >= low) & (achieved <= high)) >= 0.9 - 0.01
     assert max(np.mean(achieved < low), np.mean(achieved > high)) <= 0.05 + 0.01
@@ -91,37 +67,83 @@ def test_achieved_rate_lies_in_its_interval_as_often_as_promised(held_out, rate)
 
 def test_achieved_rate_computed_by_hand():
     """One held-out, one new: the new one is the larger with probability 1/2."""
-    assert achieved_rate_interval(1, 0.0, 1, confidence=0.9) == (0.0, 1.0)
-    assert achieved_rate_interval(39, 0.0, 1, confidence=0.9) == (0.0, 0.0)  # flagged with probability 1/40
-    assert achieved_rate_interval(12, 0.005, 20) == (0.0, 0.3)
-    low, high = achieved_rate_interval(100_000, 0.25, 1000)
+    assert achieved_rate_interval([(1, 0.0, 1)], confidence=0.9) == (0.0, 1.0)
+    assert achieved_rate_interval([(39, 0.0, 1)], confidence=0.9) == (0.0, 0.0)  # flagged with probability 1/40
+    assert achieved_rate_interval([(12, 0.005, 20)]) == (0.0, 0.3)
+    low, high = achieved_rate_interval([(100_000, 0.25, 1000)])
     assert (low, high) == pytest.approx((0.223, 0.277), abs=0.001)  # the threshold is known: 1.96 sqrt(pq/1000)
+    # of two one-image runs with one new image each, both are flagged by chance in a quarter of cases, none in another
+    assert achieved_rate_interval([(1, 0.0, 1)] * 2, confidence=0.6) == (0.0, 1.0)
+    assert achieved_rate_interval([(1, 0.0, 1)] * 2, confidence=0.4) == (0.5, 0.5)
+    assert achieved_rate_interval([(12, 0.005, 20)] * 4) == (0.0125, 0.1875)
     with pytest.raises(ValueError, match="at least one new normal"):
-        achieved_rate_interval(12, 0.005, 0)
+        achieved_rate_interval([(12, 0.005, 0)])
     with pytest.raises(ValueError, match="at least one normal value"):
-        achieved_rate_interval(0, 0.005, 3)
+        achieved_rate_interval([(0, 0.005, 3)])
 
 
-def test_bootstrap_holds_the_binormal_truth_about_as_often_as_promised():
+SHAPES = {  # scores of normal and of anomalous images with a given AUROC
+    "binormal": lambda rng, auroc, size: (rng.normal(size=size), rng.normal(norm.ppf(auroc) * 2**0.5, 1, size)),
+    "wide": lambda rng, auroc, size: (rng.normal(size=size), rng.normal(norm.ppf(auroc) * 10**0.5, 3, size)),
+    "skewed": lambda rng, auroc, size: (rng.exponential(size=size), rng.exponential(auroc / (1 - auroc), size)),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("auroc", [0.76, 0.85, 0.9, 0.95, 0.98, 0.99])
+def test_the_auroc_interval_holds_the_truth_as_often_as_promised(auroc, shape):
+    """20 normal and 30 anomalous images, the sample's: within 3 points of 95 %."""
+    normal, anomalous = SHAPES[shape](np.random.default_rng(3), auroc, (3000, 30))
+    found = np.transpose([delong(n, a) for n, a in zip(normal[:, :20], anomalous, strict=True)])
+    low, high = score_interval(*found, 20, 30, 0.95)
+    assert np.mean((low <= auroc) & (auroc <= high)) == pytest.approx(0.95, abs=0.03)
+
+
+def test_the_auroc_interval_computed_by_hand():
+    """Of two and two images, one of four pairs wrong: (0.75 - x)^2 = 1.96^2 V(x), Newcombe's V scaled to DeLong's."""
+    at_observed = 0.75 * 0.25 * (1 + 0.25 / 1.25 + 0.75 / 1.75) / 4
+    delongs = 2 * np.var([0.5, 1.0], ddof=1) / 2  # placements of the anomalous ones, and the same of the normal ones
+    for end in auroc_interval([1.0, 3.0, 2.0, 4.0], np.array([0, 0, 1, 1])):
+        model = end * (1 - end) * (1 + (1 - end) / (2 - end) + end / (1 + end)) / 4
+        assert (0.75 - end) ** 2 == pytest.approx(1.959964**2 * model * delongs / at_observed, rel=1e-5)
+
+
+def test_a_perfect_auroc_is_no_certainty_and_order_is_all_that_counts():
+    labels = np.arange(50) >= 20
+    assert auroc_interval(np.arange(50.0), labels) == pytest.approx((0.916, 1.0), abs=1e-3)
+    assert auroc_interval(-np.arange(50.0), labels) == pytest.approx((0.0, 0.084), abs=1e-3)
+    low, high = auroc_interval(np.zeros(50), labels)  # all tied
+    assert low + high == pytest.approx(1)
+    scores = np.random.default_rng(0).normal(size=50) + labels
+    assert auroc_interval(np.exp(scores), labels) == auroc_interval(scores, labels)
+    flipped = auroc_interval(-scores, labels)
+    assert flipped == pytest.approx([1 - end for end in auroc_interval(scores, labels)[::-1]])
+    assert delong(scores[~labels], scores[labels])[0] == pytest.approx(roc_auc_score(labels, scores))
+    with pytest.raises(ValueError, match="two normal and two anomalous"):
+        auroc_interval(scores[:21], labels[:21])
+
+
+def test_the_bootstrap_of_average_precision_holds_the_binormal_truth_about_as_often_as_promised():
     rng, shift, share = np.random.default_rng(1), 1.2, 80 / 140
-    truth = {
-        "image_auroc": norm.cdf(shift / np.sqrt(2)),
-        "image_ap": quad(lambda x: share * norm.pdf(x - shift) * precision(x, shift, share), -8, 10)[0] / share,
-    }
-    labels = np.arange(140) >= 60
-    held = {key: [] for key in truth}
+    truth = quad(lambda x: share * norm.pdf(x - shift) * precision(x, shift, share), -8, 10)[0] / share
+    labels, held = np.arange(140) >= 60, []
     for seed in range(400):
-        intervals = image_intervals(rng.normal(size=140) + shift * labels, labels, seed, resamples=400)
-        for key, value in truth.items():
-            held[key].append(intervals[key][0] <= value <= intervals[key][1])
-    for key in truth:
-        assert np.mean(held[key]) == pytest.approx(0.95, abs=0.03), key
+        low, high = image_intervals(rng.normal(size=140) + shift * labels, labels, seed, resamples=400)["image_ap"]
+        held.append(low <= truth <= high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
 
 
 def precision(threshold, shift, share):
     """Of a binormal score with a given share of anomalous ones, at or above the threshold."""
     hits = share * norm.sf(threshold - shift)
     return hits / (hits + (1 - share) * norm.sf(threshold))
+
+
+def test_where_all_resamples_agree_there_is_no_interval():
+    labels = np.arange(10) >= 4
+    result = image_intervals(np.arange(10.0), labels, 0)
+    assert result["image_auroc"][0] < 0.8
+    assert result["undefined"] == {"image_ap": "all resamples give 1, which is no certainty"}
 
 
 @pytest.mark.parametrize("step", [None, 0.5])
@@ -131,7 +153,7 @@ def test_weights_are_the_images_repeated(step):
     scores = rng.normal(size=60) + labels
     scores = np.round(scores / step) * step if step else scores
     weights = np.concatenate(list(resampled(labels, 0, 20, 60, "test")))
-    groups = tie_groups(scores, labels)
+    groups = tie_groups(scores)
     normal, anomalous = summed(weights * ~labels, groups), summed(weights * labels, groups)
     for index, counts in enumerate(weights.astype(int)):
         drawn, truth = np.repeat(scores, counts), np.repeat(labels, counts)

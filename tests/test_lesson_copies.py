@@ -14,10 +14,11 @@ from anomaly_tools.lesson_copies import exercises, main, solution_copy, student_
 FIRST = "# Squares\n\nYou will square [numbers](https://example.org), such as 2.5, by hand.\n\nAbout 3 minutes."
 NOTE = "<details><summary>Solution of exercise 1</summary>\n\nBelow.\n\n</details>"
 STUB, SOLVED = "def square(x): ...", "def square(x):\n    return x * x"
+SOLUTION = SOLVED.replace("square", "square_solution")
 LINKS = "[page](../../docs/page.md#part), [next](20_cubes.ipynb), [web](https://example.org/a/b), [top](#top)"
 
 
-def lesson(*, solution=SOLVED, first=FIRST):
+def lesson(*, solution=SOLUTION, first=FIRST):
     return new_notebook(
         cells=[
             new_markdown_cell(first),
@@ -57,7 +58,7 @@ def test_making_a_copy_leaves_the_lesson_as_it_is():
 
 
 def test_an_exercise_without_its_own_solution_is_refused():
-    without, other = lesson(), lesson(solution="def cube(x):\n    return x**3")
+    without, other = lesson(), lesson(solution=SOLVED)
     del without.cells[3]
     twice = lesson()
     twice.cells.append(twice.cells[3])
@@ -114,6 +115,26 @@ def test_the_contents_come_from_the_first_cell_and_the_tags(project):
     assert found.you_will == "square numbers, such as 2.5, by hand"
     row = contents(project, project).splitlines()[-1]
     assert row == "| [10_squares](notebooks/lessons/10_squares.ipynb) | square numbers, such as 2.5, by hand | 3 | 1 |"
+
+
+def test_the_lessons_stand_in_the_order_in_which_they_are_taken(root):
+    rows = [row.split("|")[1].strip() for row in contents(root, root / LESSONS).splitlines()[2:]]
+    assert [re.sub(r"\[(\w+)\]\(\1\.ipynb\)", r"\1", row) for row in rows] == [
+        "00_start_here",
+        "40_metrics, chapters 1 and 2",
+        "10_draem",
+        "20_dfr",
+        "30_dmad",
+        "50_compare",
+        "40_metrics, chapters 3 to 5",
+        "31_pdm_video, an extra",
+    ]
+    # and each lesson names the next one
+    following = {"00_start_here": "40_metrics", "10_draem": "20_dfr", "20_dfr": "30_dmad", "30_dmad": "50_compare"}
+    following |= {"50_compare": "40_metrics", "40_metrics": "31_pdm_video"}
+    for name, then in following.items():
+        last = nbformat.read(root / LESSONS / f"{name}.ipynb", 4).cells[-1].source
+        assert re.search(r"Next\b[^\[]*\[(\w+)\]", last)[1] == then, name
 
 
 @pytest.mark.parametrize("lost", ["# ", "You will", "minutes"])

@@ -117,6 +117,16 @@ def test_the_architecture_figure_shows_each_block_of_the_live_model(trained):
     assert sum(len(axis.patches) for axis in figure.axes) == len(rows)
     # five skips, in the discriminative network only
     assert [len(axis.lines) for axis in figure.axes] == [0, 5]
+    words = [text.get_text().split("\n")[0] for axis in figure.axes for text in axis.texts]
+    assert [word for word in words if not word.endswith(" ch.")][:7] == [
+        "encoder 1",
+        "encoder 2",
+        "encoder 3",
+        "encoder 4",
+        "bottleneck",
+        "up 1",
+        "decoder 1",
+    ]
     total = sum(p.numel() for p in trained[0].model.parameters())
     shown = [int(axis.get_title(loc="left").split(": ")[1].split()[0].replace(",", "")) for axis in figure.axes]
     assert sum(shown) == total
@@ -140,4 +150,6 @@ def test_a_shown_figure_carries_its_alternative_text(monkeypatch):
     shown = []
     monkeypatch.setattr("anomaly_lib.figures.display.display", shown.append)
     show(figures.fade_figure(), "a curve")
-    assert re.fullmatch(r'<img alt="a curve" src="data:image/png;base64,[^"]+" style="[^"]+">', shown[0].data)
+    assert re.fullmatch(
+        r'<img alt="a curve" src="data:image/png;base64,[^"]+" width="\d+" style="[^"]+">', shown[0].data
+    )

@@ -123,7 +123,22 @@ def test_in_its_student_copy_every_exercise_is_not_begun(lesson, capsys):
     for cell in cells_tagged(student, EXERCISE):
         capsys.readouterr()
         exec(cell.source, scope)
-        assert "not begun" in capsys.readouterr().out, cell.source
+        assert capsys.readouterr().out.endswith(": not begun.\n"), cell.source
+
+
+def test_run_all_leaves_the_learners_functions_and_says_nothing_of_solutions(lesson, capsys):
+    scope = {}
+    exec(imports(lesson), scope)
+    stubs = {}
+    for cell in lesson.cells:
+        if has_tag(cell, EXERCISE):
+            exec(cell.source, scope)
+            stubs |= {name: scope[name] for name in functions([cell])}
+            capsys.readouterr()
+        if has_tag(cell, SOLUTION):
+            exec(cell.source, scope)
+            assert capsys.readouterr().out == "", cell.source
+    assert all(scope[name] is stub for name, stub in stubs.items())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,6 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from anomaly_lib import evaluation
 from anomaly_lib.evaluation import average_precision, evaluate, f1_at, f1_max, image_auroc, pixel_auroc
 from anomaly_lib.evaluation.inputs import undefined_reason
-from anomaly_lib.evaluation.metrics import rank
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,7 +116,7 @@ def test_tensors_and_lists_give_what_arrays_give(dtype):
         assert metric(tensor, labels.astype(np.uint8)) == expected
         assert metric(array.tolist(), labels.tolist()) == expected
     maps, masks = [tensor[:300].reshape(15, 20), tensor[300:].reshape(15, 20)], labels.reshape(2, 15, 20)
-    assert pixel_auroc(maps, masks.astype(np.float32)) == image_auroc(array, labels)
+    assert pixel_auroc(maps, masks.astype(np.float32)) == pytest.approx(image_auroc(array, labels), abs=1e-6)
 
 
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])
@@ -153,30 +152,22 @@ def test_bad_input_is_a_clear_error(metric):
         metric([0.1, 0.2], [0, 255])
 
 
-def test_levels_tie_exactly_where_scores_tie():
-    scores = np.array([3.0, -1.0, 3.0, np.nextafter(np.float32(3), np.float32(4)), -2.0, -1e-45], np.float32)
-    labels = np.array([0, 0, 0, 1, 1, 0], dtype=bool)
-    for dtype in (np.float32, np.float64):
-        ranking = rank(scores.astype(dtype), labels)
-        assert ranking.labels.tolist() == [True, False, False, False, False, True]
-        assert (np.diff(ranking.levels) == 0).tolist() == [False, True, False, False, False]
-        assert ranking.levels.min() == 0
-        assert ranking.levels.max() < 1
+def test_torchmetrics_says_the_same_of_pixels():
+    """Of scores in [0, 1], where it is right; it counts in float32, hence the bound."""
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+    scores, labels = random_case(seed=4, n=2**18, step=1e-3, scale=0.01, shift=0.5, dtype=np.float32)
+    maps, masks = scores.reshape(4, 256, 256), labels.reshape(4, 256, 256)
+    pair = torch.from_numpy(scores), torch.from_numpy(labels.astype(int))
+    assert pixel_auroc(maps, masks) == pytest.approx(float(binary_auroc(*pair)), abs=1e-6)
+    assert average_precision(maps, masks) == pytest.approx(float(binary_average_precision(*pair)), abs=1e-6)
 
 
-def test_two_million_distinct_scores_stay_apart_below_one():
-    scores = np.arange(2**21, dtype=np.float32)
-    levels = rank(scores, scores > 5).levels
-    assert levels.dtype == np.float32
-    assert levels[0] < 1
-    assert np.all(np.diff(levels) < 0)
-
-
-def test_more_levels_than_float32_can_hold_stay_apart(monkeypatch):
-    monkeypatch.setattr("anomaly_lib.evaluation.metrics._EXACT_IN_FLOAT32", 4)
-    ranking = rank(np.arange(5, dtype=np.float32), np.arange(5) > 2)
-    assert ranking.levels.dtype == np.float64
-    assert np.all(np.diff(ranking.levels) < 0)
+def test_scores_that_differ_in_their_last_bit_are_no_tie():
+    scores = np.array([3, np.nextafter(np.float32(3), np.float32(4)), -1e-45, 0.0], np.float32)
+    labels = np.array([False, True, False, True])
+    assert image_auroc(scores, labels) == pixel_auroc(scores.reshape(1, 2, 2), labels.reshape(1, 2, 2)) == 0.75
+    assert average_precision(scores, labels) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def split(seed=3, n=6, size=24):

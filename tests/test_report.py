@@ -9,9 +9,11 @@ import yaml
 from anomaly_lib.evaluation.intervals import decision_check
 from anomaly_lib.figures.results import KINDS, confusion_figure, curves_figure
 from anomaly_lib.params import parse_params
+from anomaly_lib.registry import is_baseline
 from anomaly_lib.reporting.report import published, published_section
 from anomaly_lib.reporting.results import SIZE_COLUMNS, TYPE_COLUMNS, all_curves, results_latex, rounded
-from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises
+from anomaly_lib.reporting.review import review_section
+from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises, ranking
 from anomaly_lib.reporting.tables import write_csv
 
 THRESHOLDS = {"image": 2.0, "held_out_images": 12, "image_requested_rate": 0.05, "image_expected_rate": 1 / 13}
@@ -58,8 +60,10 @@ def test_the_report_counts_the_runs_that_keep_their_promise():
     first, second = rows(dfr_nut=0.9, dfr_wood=0.8)
     first["decision"], second["decision"] = (decision_check(THRESHOLDS, rate, 20) for rate in (0.05, 0.6))
     text = promises([first, second])
-    assert "**1 of 2 runs are within.**" in text
+    assert "**0 of 1 are within**" in text  # 13 of 40 flagged where 1/13 is expected
+    assert "| DFR | 0 | 2 | 0.050 | 0.077 | 0.325 | 0.000 to 0.225 | **no** |" in text
     assert text.count("**no**") == 1
+    assert "| DFR | 0 | 1 | 0.050 | 0.077 | 0.050 | 0.000 to 0.300 | yes |" in promises([first])
     assert promises(rows(dfr_nut=0.9)) == ""
 
 
@@ -98,9 +102,26 @@ def test_without_the_synthetic_scores_of_all_methods_nothing_is_chosen(params, t
 
 def test_pairs_say_who_wins_and_that_two_categories_prove_nothing():
     text = pairs(rows(dfr_nut=0.9, dmad_nut=0.8, dfr_wood=0.7, dmad_wood=0.8))
-    assert "| image_auroc | DFR − DMAD | +0.000 |" in text
-    assert "| 1, 0, 1 | too few categories |" in text
+    few = "too few categories: 2 of 4 | too few seeds: 1 of 3 | 1, 0, 1 | too few categories"
+    assert f"| image_auroc | DFR − DMAD | +0.000 | {few} |" in text
     assert pairs(rows(dfr_nut=0.9)) == ""
+
+
+def test_a_ranking_inside_the_noise_is_not_one():
+    names = [f"dfr_c{i}" for i in range(4)] + [f"dmad_c{i}" for i in range(4)] + [f"padim_c{i}" for i in range(4)]
+    close = rows(
+        **dict(zip(names, [0.97, 0.98, 0.99, 0.96, 0.98, 0.96, 0.97, 0.97, 0.5, 0.52, 0.5, 0.49], strict=True))
+    )
+    assert ranking(close, "image_auroc") == (
+        "Highest average: DFR. Not told apart from it, as 95 % intervals of the differences over categories hold 0: "
+        "DMAD."
+    )
+    assert ranking([row for row in close if row["method"] != "dmad"], "image_auroc") == (
+        "Highest average: DFR; 95 % intervals of the differences over categories leave out 0."
+    )
+    few = ranking(close[:2] + close[4:6], "image_auroc")
+    assert few == "No ranking of averages: too few categories: 2 of 4."
+    assert ranking(close[:4], "image_auroc") == ""
 
 
 def test_intervals_stand_beside_their_metric():
@@ -134,13 +155,10 @@ def test_a_cell_without_a_number_has_its_reason():
 # --- published
 
 
-def test_published_numbers_come_with_source_and_settings_and_no_number_is_made_up(params):
+def test_on_other_data_than_theirs_no_published_number_is_shown(params):
     text = published_section(rows(dfr_nut=0.9), params)
-    for entry in published()["entries"]:
-        assert entry["source"] in text
-        assert entry["settings"] in text
     assert "not comparable" in text
-    assert "beside the published" not in text  # other data than theirs
+    assert "|" not in text
 
 
 def test_on_their_data_ours_stand_beside_the_published(root):
@@ -180,3 +198,22 @@ def test_the_confusion_matrix_counts_and_an_undefined_curve_says_so():
     assert texts == ["1", "1", "1", "2"]
     figure = curves_figure(dict.fromkeys(KINDS), dict.fromkeys(KINDS))
     assert "not defined" in figure.axes[0].get_title()
+
+
+def test_labels_that_all_methods_contradict_are_listed_the_clearest_first(params, tmp_path):
+    category = params.categories[0]
+    for method in params.methods:
+        if is_baseline(method):
+            continue
+        folder = tmp_path / f"evaluate/{method}-{category}-0"
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text('{"image_threshold": 2.0}')
+        b = 1.0 if method == "dmad" else 5.0  # one method finds nothing in it
+        rows = [("good/a.png", 0, 4.0), ("good/b.png", 0, b), ("good/c.png", 0, 6.0), ("dent/d.png", 1, 1.5)]
+        lines = "".join(f"{image},{label},{score}\n" for image, label, score in rows)
+        (folder / "scores.csv").write_text(f"image,anomalous,score\n{lines}")
+    text = review_section(params, tmp_path)
+    assert f"| {category} | labelled normal, anomalous to all methods | `good/c.png`, `good/a.png` |" in text
+    assert f"| {category} | labelled anomalous, normal to all methods | `dent/d.png` |" in text
+    (folder / "scores.csv").unlink()
+    assert review_section(params, tmp_path) == ""

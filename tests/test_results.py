@@ -31,14 +31,14 @@ def reports(tmp_path):
         file = tmp_path / "evaluate" / key / "metrics.json"
         file.parent.mkdir(parents=True)
         reasons = {"aupro_030": "the data set has no masks"}
-        file.write_text(json.dumps({"image_auroc": value, "aupro_030": None, "undefined": reasons}))
+        file.write_text(json.dumps({"image_auroc": value, "image_size": 64, "aupro_030": None, "undefined": reasons}))
     return tmp_path
 
 
 def test_a_cell_is_mean_and_spread_over_seeds_or_not_run(params, reports):
     lines = table(collect(params, reports), "image_auroc").splitlines()
-    assert lines[0] == "| method | average | nut | wood |"
-    assert lines[2] == "| DFR | – | 0.800 ± 0.141 (0.700) | not run |"
+    assert lines[0] == "| method | px | average | nut | wood |"
+    assert lines[2] == "| DFR | 64 | – | 0.800 ± 0.141 (0.700) | not run |"
 
 
 def test_an_undefined_metric_says_so_and_its_reason_is_given(params, reports):
@@ -68,14 +68,14 @@ def test_the_csv_has_a_line_a_run_and_empty_fields_for_missing_numbers(params, r
 
 def test_columns_stand_in_the_order_of_the_profile_and_mvtec_ads_textures_come_first(params, reports):
     turned = params.model_copy(update={"categories": ["wood", "nut"]})
-    assert table(collect(turned, reports), "image_auroc").startswith("| method | average | wood | nut |")
+    assert table(collect(turned, reports), "image_auroc").startswith("| method | px | average | wood | nut |")
     assert load_params("profiles/paper/params.yaml").categories[:5] == ["carpet", "grid", "leather", "tile", "wood"]
 
 
 def test_the_report_of_a_profile_without_runs_is_all_not_run(params, tmp_path):
     text = results_markdown(collect(params, tmp_path), params, {"python": "3.11"}, tmp_path)
     assert "runs: 0 of 4" in text
-    assert "| DFR | – | not run | not run |" in text
+    assert "| DFR | – | – | not run | not run |" in text
     assert "0.000" not in text
     assert "## Intervals" not in text
 
@@ -90,7 +90,7 @@ def test_the_parts_of_a_score_have_a_table_with_the_oracle_last(params, reports)
         for seed, alone, both in runs
     ]
     assert parts_table(rows).splitlines()[2:] == [
-        "| dfr: map only | 0.750 | 0.750 ± 0.071 (0.700) |",
-        "| dfr: with deformation | 0.750 | 0.750 ± 0.212 (0.600) |",
-        "| dfr: the better one, oracle | 0.800 | 0.800 ± 0.141 (0.700) |",
+        "| dfr: map only | – | 0.750 | 0.750 ± 0.071 (0.700) |",
+        "| dfr: with deformation | – | 0.750 | 0.750 ± 0.212 (0.600) |",
+        "| dfr: the better one, oracle | – | 0.800 | 0.800 ± 0.141 (0.700) |",
     ]

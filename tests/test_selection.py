@@ -42,6 +42,8 @@ def test_a_detector_is_measured_on_held_out_normals_with_the_same_anomalies_each
 
 def test_a_blind_detector_is_told_from_one_that_sees(detector, normals):
     class Blind:
+        scores_are_relative = False
+
         def score(self, images, region=None):
             scored = detector.score(images)
             return type(scored)(torch.zeros_like(scored.maps), torch.zeros_like(scored.scores))
@@ -58,6 +60,8 @@ def test_outside_of_a_region_nothing_counts(detector, normals):
     region[:, 40:] = True
 
     class Wild:
+        scores_are_relative = False
+
         """Shouts about all that lies outside, as a method does not that is told of the region."""
 
         def score(self, images, region=None):

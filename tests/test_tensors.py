@@ -61,6 +61,32 @@ def test_the_resize_is_bilinear(tmp_path):
     assert torch.equal(image[0] * 255, torch.tensor([34.0, 90.0, 0.0, 0.0]))
 
 
+@pytest.mark.parametrize(
+    ("resize", "deviation", "scratch"), [("antialiased", 3.3, 95), ("bilinear", 10.0, 160), ("nearest", 20.0, 160)]
+)
+def test_each_way_of_resizing_keeps_its_share_of_noise_and_scratches(tmp_path, resize, deviation, scratch):
+    """1024 to 256 px: noise of deviation 20, and a scratch 3 px wide that is 160 brighter."""
+    noise = np.random.default_rng(0).normal(128, 20, (1024, 1024)).round().clip(0, 255).astype(np.uint8)
+    image = load_images([save(noise, tmp_path / "noise.png")], 256, resize=resize)[0, 0] * 255
+    assert image.std().item() == pytest.approx(deviation, abs=0.15)
+    assert image.mean().item() == pytest.approx(128, abs=0.5)
+    line = np.zeros((1024, 1024), np.uint8)
+    line[:, 512:515] = 160
+    image = load_images([save(line, tmp_path / "line.png")], 256, resize=resize)[0, 0] * 255
+    assert image.max().item() == pytest.approx(scratch, abs=1.5)
+
+
+def test_bilinear_without_antialiasing_is_opencvs(tmp_path):
+    """Half-pixel centres, the four nearest pixels, the border repeated; enlarged, too."""
+    pixels = np.random.default_rng(1).integers(0, 256, (37, 53), dtype=np.uint8)
+    for side in (16, 64):
+        image = load_images([save(pixels, tmp_path / "a.png")], side, resize="bilinear")[0, 0] * 255
+        plain = torch.nn.functional.interpolate(
+            torch.from_numpy(pixels)[None, None].float(), (side, side), mode="bilinear", align_corners=False
+        )[0, 0]
+        assert (image - plain).abs().max() <= 1.01  # of whole numbers, Pillow's cut off
+
+
 def test_a_long_image_is_squeezed_not_cropped(tmp_path):
     halves = np.zeros((10, 40), np.uint8)
     halves[:, 20:] = 255

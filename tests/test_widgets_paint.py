@@ -150,7 +150,7 @@ def test_the_figure_says_what_each_method_decides(profile, model):
     titles = [
         axis.get_title() for axis in paint_figure(photo, strokes, paint_and_look(profile, photo, strokes, [model])).axes
     ]
-    assert titles[0] == "painted, 1 strokes"
+    assert titles[0] == "painted, 1 stroke"
     assert re.match(r"DFR: anomalous\nscore [\d.]+, threshold 1", titles[1])
 
 
@@ -189,13 +189,25 @@ def test_without_a_model_the_command_is_named_and_a_small_dfr_is_offered(profile
     studio = paint_studio(profile)
     (offer,) = studio.answers.children
     assert isinstance(offer, Offer)
-    assert "dvc repro calibrate@dfr-dots-0" in offer.children[0].value
+    assert "No model of dots yet: make repro, 20 minutes on a laptop." in offer.children[0].value
     monkeypatch.setattr(trained, "QUICK_STEPS", 20)
     studio.brush.strokes = [DOT]
+    said = []
+    offer.state.observe(lambda change: said.append(change["new"]), "value")
     offer.button.click()
     assert [type(child) for child in studio.answers.children] == [Panel]
     assert "alt=" in studio.panels[0].picture.value
     assert offer.bar.value == 1
+    assert "reading photos" in said[0]
+    assert any(re.search(r"\d of \d", words) for words in said)
+    assert "finding the thresholds" in said[-2]
+    assert said[-1] == ""
+
+
+def test_the_sample_datas_models_come_with_their_command_and_minutes(root):
+    words = trained.how_to_train(load_params("params.yaml"), "nut")
+    assert words.startswith("No model of nut yet: make repro, 20 minutes on a laptop.")
+    assert "| a laptop | 20 min," in (root / "README.md").read_text()
 
 
 def test_the_brush_loads_nothing_from_elsewhere_and_says_how_it_is_used():

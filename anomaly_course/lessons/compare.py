@@ -14,7 +14,6 @@ from anomaly_course.lessons.metrics import aurocs
 from anomaly_course.widgets.looks import shown_scores
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, read_rgb
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.resampling import resampled
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.figures.detection import Extra, telling_extra
@@ -107,7 +106,7 @@ def fitted_models(
     found = []
     for name, values in settings.items():
         method = method_class(name)(params_class(name)(**values), seed)
-        images, others = (load_images(part, method.params.image_size) for part in (fit, held_out))
+        images, others = (method.images(part) for part in (fit, held_out))
         started = time.perf_counter()
         method.fit(images)
         seconds = time.perf_counter() - started
@@ -128,7 +127,7 @@ def score_all(contestant: Contestant, samples: Sequence[Sample], held_out: Seque
 
 def look(contestant: Contestant, sample: Sample, map_and_score: tuple[np.ndarray, float]) -> View:
     """One sample through ``explain``, beside its map (S, S) and score, both shown ones."""
-    pictures = contestant.model.method.explain(load_images([sample], contestant.side))
+    pictures = contestant.model.method.explain(contestant.model.method.images([sample]))
     extra = telling_extra({name: picture[0].cpu().numpy() for name, picture in pictures.items()})
     return View(contestant.title, read_rgb(sample.path), extra, *map_and_score)
 

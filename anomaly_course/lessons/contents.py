@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-from anomaly_course.lessons.cells import EXERCISE, has_tag, lesson_files
+from anomaly_course.lessons.cells import EXERCISE, HALVED, ORDER, has_tag, lesson_files
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.reporting.tables import markdown_table
 
@@ -42,14 +42,18 @@ def entry(file: Path) -> Entry:
 def contents(root: Path, start: Path) -> str:
     """Markdown table of all lessons of the project at ``root``, its links as they are from the folder ``start``."""
     rows = []
-    for lesson in map(entry, lesson_files(root)):
-        link = lesson.file.relative_to(start).as_posix()
-        rows.append(
-            {
-                "lesson": f"[{lesson.file.stem}]({link})",
-                "you will": lesson.you_will,
-                "minutes on a laptop": lesson.minutes,
-                "exercises": lesson.exercises,
-            }
-        )
+    for file in lesson_files(root):
+        part = {HALVED[0]: f", {HALVED[1]}", ORDER[-1]: ", an extra"}.get(file.stem, "")
+        rows.append(_row(entry(file), start, part))
+        if file.stem == HALVED[2]:
+            rows.append(_row(entry(file.with_stem(HALVED[0])), start, f", {HALVED[3]}", again=True))
     return markdown_table(rows)
+
+
+def _row(lesson: Entry, start: Path, part: str, again: bool = False) -> dict:
+    return {
+        "lesson": f"[{lesson.file.stem}]({lesson.file.relative_to(start).as_posix()}){part}",
+        "you will": "as above" if again else lesson.you_will,
+        "minutes on a laptop": "" if again else lesson.minutes,
+        "exercises": "" if again else lesson.exercises,
+    }

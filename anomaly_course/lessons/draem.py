@@ -5,8 +5,10 @@ The expected values are numbers that follow from the definition by hand, or come
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from anomaly_course.lessons.checks import check
@@ -14,6 +16,7 @@ from anomaly_course.lessons.ladder import smoothed_max
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.draem.losses import focal_loss
 from anomaly_lib.synthesis import perlin_noise
+from anomaly_lib.synthesis.perlin import fade
 
 LATTICE_CELLS, LATTICE_PIXELS = 2, 8
 """The hand-checkable lattice: 2 x 2 cells on 8 x 8 pixels, so a cell is 4 pixels wide."""
@@ -43,7 +46,12 @@ def cell_of(gradients: Tensor, row: int, column: int) -> Tensor:
 def check_fade(attempt: Callable) -> bool:
     """``fade(t)`` = 6t^5 - 15t^4 + 10t^3."""
     cases = [((0.0,), 0.0), ((1.0,), 1.0), ((0.5,), 0.5), ((0.25,), 0.103515625)]
-    return check("Exercise 1, fade", attempt, cases, "at t = 1 the three terms are 6, -15 and 10")
+    mistakes = [
+        (lambda t: t, "that is a straight line; the fade is flat at both ends"),
+        (lambda t: 3 * t**2 - 2 * t**3, "that is the cubic fade of older Perlin noise; here the powers are 5, 4 and 3"),
+        (lambda t: 6 * t**5 + 15 * t**4 + 10 * t**3, "look at the sign of the middle term"),
+    ]
+    return check("Exercise 1, fade", attempt, cases, "at t = 1 the three terms are 6, -15 and 10", mistakes)
 
 
 def check_noise_at(attempt: Callable) -> bool:
@@ -63,11 +71,13 @@ def check_noise_at(attempt: Callable) -> bool:
     for row, column, down, right in places:
         value = noise[row * width + down, column * width + right]
         cases.append(((cell_of(gradients, row, column), down / width, right / width), value))
-    hint = (
-        "corner (i, j) is off by (down - i, right - j) and weighs fade(1 - |down - i|) fade(1 - |right - j|); "
-        "the sum is multiplied by the square root of 2"
-    )
-    return check("Exercise 2, noise in a cell", attempt, cases, hint)
+    mistakes = [
+        (partial(_noise, weight=lambda t: t), "the distances weigh as they are; each of the two goes through the fade"),
+        (partial(_noise, turned=True), "down and right are exchanged in the products: corners hold (down, right)"),
+        (partial(_noise, sign=-1), "the offset is the pixel minus the corner, not the other way round"),
+    ]
+    hint = "compute one corner by hand: its offset, the product with its gradient, its weight; then sum the four"
+    return check("Exercise 2, noise in a cell", attempt, cases, hint, mistakes)
 
 
 def check_blend(attempt: Callable) -> bool:
@@ -80,9 +90,18 @@ def check_blend(attempt: Callable) -> bool:
         # inside the mask 0.75 * 0.2 + 0.25 * 0.6
         ((normal, texture, mask, 0.25), torch.where(mask > 0, 0.3, normal)),
     ]
-    return check(
-        "Exercise 3, blend", attempt, cases, "outside the mask nothing changes; beta 1 shows the texture alone"
-    )
+    mistakes = [
+        (lambda i, a, m, beta: (1 - m) * i + beta * m * i + (1 - beta) * m * a, "beta and 1 - beta are exchanged"),
+        (lambda i, a, m, beta: (1 - beta) * i + beta * a, "the mask has no effect; outside of it nothing changes"),
+        (lambda i, a, m, beta: i + beta * m * a, "inside the mask the image has to fade as the texture comes"),
+        (lambda i, a, m, beta: (1 - m) * i + m * a, "beta has no effect yet"),
+        (
+            lambda i, a, m, beta: (1 - beta) * m * i + beta * m * a,
+            "the image outside the mask is lost: one term is missing",
+        ),
+    ]
+    hint = "outside the mask nothing changes; beta 1 shows the texture alone"
+    return check("Exercise 3, blend", attempt, cases, hint, mistakes)
 
 
 def check_focal(attempt: Callable) -> bool:
@@ -94,7 +113,16 @@ def check_focal(attempt: Callable) -> bool:
         ((0.1, 2.0), _library_focal(0.1, 2.0)),
         ((0.3, 0.5), _library_focal(0.3, 0.5)),
     ]
-    return check("Exercise 4, focal loss", attempt, cases, "gamma 0 must give the cross entropy, -log p")
+    mistakes = [
+        (
+            lambda p, gamma: -(p**gamma) * math.log(p),
+            "your factor is large for easy pixels; which of p and 1 - p is not?",
+        ),
+        (lambda p, gamma: -((1 - p) ** 2) * math.log(p), "gamma is 2 whatever is asked for; take the argument"),
+        (lambda p, gamma: -math.log(p), "that is the cross entropy; gamma has no effect yet"),
+        (lambda p, gamma: -((1 - p) * gamma) * math.log(p), "gamma is an exponent"),
+    ]
+    return check("Exercise 4, focal loss", attempt, cases, "gamma 0 must give the cross entropy, -log p", mistakes)
 
 
 def check_image_score(attempt: Callable) -> bool:
@@ -110,8 +138,14 @@ def check_image_score(attempt: Callable) -> bool:
         ((blob, 3), 0.5),
         ((random, 5), smoothed_max(5)(random[None])[0]),
     ]
-    hint = "F.avg_pool2d(anomaly_map[None, None], side, stride=1, padding=side // 2), then the maximum"
-    return check("Exercise 5, image score", attempt, cases, hint)
+    mistakes = [
+        (lambda m, side: m.max(), "side has no effect: no mean was taken before the maximum"),
+        (lambda m, side: m.mean(), "the mean of the whole map forgets a small defect; the mean is that of a square"),
+        (lambda m, side: side**2 * smoothed_max(side)(m[None])[0], "a sum was taken where a mean is asked for"),
+        (_score_of_pixels_inside, "at the border fewer pixels were counted; the zeros beyond it count, too"),
+    ]
+    hint = "the mean of a square around every pixel is a pooling that moves by one pixel; one number remains at the end"
+    return check("Exercise 5, image score", attempt, cases, hint, mistakes)
 
 
 def check_precision_recall(attempt: Callable) -> bool:
@@ -122,8 +156,35 @@ def check_precision_recall(attempt: Callable) -> bool:
         ((scores, labels, 0.4), torch.tensor([0.5, 1.0])),
         ((scores, labels, 0.85), torch.tensor([1.0, 0.5])),
     ]
+    mistakes = [
+        (lambda s, y, t: _precision_recall(s > t, y), "what about a score that equals the threshold?"),
+        (lambda s, y, t: _precision_recall(s >= t, y).flip(0), "the two numbers are exchanged: precision comes first"),
+        (lambda s, y, t: _precision_recall(s < t, y), "those below the threshold are taken for those found"),
+    ]
     hint = "precision: of those found, how many are anomalous; recall: of the anomalous, how many are found"
-    return check("Exercise 6, precision and recall", attempt, cases, hint)
+    return check("Exercise 6, precision and recall", attempt, cases, hint, mistakes)
+
+
+def _noise(
+    corners: Tensor, down: float, right: float, weight: Callable = fade, turned: bool = False, sign: int = 1
+) -> Tensor:
+    """Exercise 2 with one of its likely mistakes."""
+    total = torch.zeros(())
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        near = torch.tensor([1 - abs(down - i), 1 - abs(right - j)])
+        offset = sign * torch.tensor([down - i, right - j])
+        total = total + weight(near).prod() * (corners[i, j] * (offset.flip(0) if turned else offset)).sum()
+    return 2**0.5 * total
+
+
+def _precision_recall(found: Tensor, labels: Tensor) -> Tensor:
+    hits = (found & labels.bool()).sum()
+    return torch.stack([hits / found.sum(), hits / labels.sum()])
+
+
+def _score_of_pixels_inside(anomaly_map: Tensor, side: int) -> Tensor:
+    means = F.avg_pool2d(anomaly_map[None, None], side, stride=1, padding=side // 2, count_include_pad=False)
+    return means.max()
 
 
 def _library_focal(p: float, gamma: float) -> Tensor:

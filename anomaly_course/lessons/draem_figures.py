@@ -22,6 +22,7 @@ HEIGHT = 0.8  # of a block, per doubling of the side
 GAMMAS = (0.0, 1.0, 2.0, 5.0)
 BRIGHTER = 0.1  # added to all values, or the standard deviation of the noise: the same squared error
 BLUR = 9  # pixels
+COLOURS = {"encoder": "#56b4e9", "bottleneck": "#f0e442", "decoder": "#e69f00"}  # of Okabe and Ito
 SKIPPING = "discriminative"
 """The network whose decoder blocks also see the encoder's output of the same side."""
 
@@ -127,17 +128,30 @@ def architecture_figure(rows: Sequence[dict]) -> Figure:
     return figure
 
 
+def _names(blocks: Sequence[dict]) -> list[str]:
+    """What each block is, in words; the model has the names of the authors' checkpoints. The last of the encoder, with
+    the smallest side, is the bottleneck."""
+    names, counts = [], {"encoder": 0, "up": 0, "decoder": 0}
+    last = max(place for place, block in enumerate(blocks) if "encoder" in block["part"])
+    for place, block in enumerate(blocks):
+        name = block["part"].split(".")[-1]
+        kind = "encoder" if "encoder" in block["part"] else "up" if name.startswith("up") else "decoder"
+        counts[kind] += 1
+        numbered = f"{kind} {counts[kind]}"
+        names.append("bottleneck" if place == last else "output" if name == "fin_out" else numbered)
+    return names
+
+
 def _draw_blocks(axis: Axes, blocks: Sequence[dict]) -> list[float]:
     """Draw the blocks from left to right; their centres."""
     left, centres = 0.0, []
-    for block in blocks:
+    for block, name in zip(blocks, _names(blocks), strict=True):
         channels, side = _channels_and_side(block)
         width, height = 0.25 + 0.12 * np.log2(channels), HEIGHT * np.log2(side)
-        colour = "#56b4e9" if "encoder" in block["part"] else "#e69f00"  # sky blue and orange of Okabe and Ito
+        colour = COLOURS.get(name.split()[0], COLOURS["decoder"])
         axis.add_patch(Rectangle((left, -height / 2), width, height, facecolor=colour, edgecolor="black"))
         axis.text(left + width / 2, 0, f"{channels} ch.", rotation=90, ha="center", va="center", fontsize=7)
-        label = f"{block['part'].split('.')[-1]}\n{side}×{side}"
-        axis.text(left + width / 2, -height / 2 - 0.15, label, ha="center", va="top", fontsize=7)
+        axis.text(left + width / 2, -height / 2 - 0.15, f"{name}\n{side}×{side}", ha="center", va="top", fontsize=7)
         centres.append(left + width / 2)
         left += width + 0.35
     tallest = max(HEIGHT * np.log2(_channels_and_side(block)[1]) for block in blocks)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from anomaly_course.lessons.checks import check
 from anomaly_lib.methods.dmad.warp import sample
@@ -18,7 +19,16 @@ def check_shifted(attempt: Callable) -> bool:
         ((ramp, 1), torch.tensor([1.0, 2, 3, 4, 5, 5]).repeat(3, 1)),
         ((ramp.square(), 2), sample(ramp.square()[None, None], field)[0, 0]),
     ]
-    return check("Exercise 1, warp", attempt, cases, "clamp the column numbers x + pixels to 0 ... W - 1, then index")
+    mistakes = [
+        (lambda picture, pixels: picture.roll(-pixels, 1), "beyond the border it comes in at the other side"),
+        (
+            lambda picture, pixels: _read(picture, -pixels),
+            "it reads from the other side: out[y, x] = picture[y, x + pixels]",
+        ),
+        (lambda picture, pixels: _read(picture.T, pixels).T, "that moves along the rows; the last index is the column"),
+    ]
+    hint = "which column does each place read? Where that is beyond the last one, it reads the last one"
+    return check("Exercise 1, warp", attempt, cases, hint, mistakes)
 
 
 def check_robust_mean(attempt: Callable) -> bool:
@@ -31,6 +41,19 @@ def check_robust_mean(attempt: Callable) -> bool:
         # of ten values two are left out at each end
         ((torch.tensor([9.0, 8, 0, 0, 1, 2, 3, 4, 50, 60]),), (1 + 2 + 3 + 4 + 8 + 9) / 6),
     ]
-    return check(
-        "Exercise 2, robust mean", attempt, cases, "sort; leave out int(0.2 n) values at each end; mean of the rest"
-    )
+    mistakes = [
+        (lambda values: values.mean(), "nothing is left out yet"),
+        (lambda values: values.sort().values[int(0.2 * len(values)) :].mean(), "only the lowest are left out"),
+        (
+            lambda values: values[int(0.2 * len(values)) : len(values) - int(0.2 * len(values))].mean(),
+            "the first and last are left out, which are not the lowest and highest",
+        ),
+        (lambda values: values.median(), "that is the median: too much is left out"),
+    ]
+    hint = "order the values first; then leave out as many at each end as the text says"
+    return check("Exercise 2, robust mean", attempt, cases, hint, mistakes)
+
+
+def _read(picture: Tensor, pixels: int) -> Tensor:
+    columns = torch.arange(picture.shape[1]) + pixels
+    return picture[:, columns.clamp(0, picture.shape[1] - 1)]

@@ -13,7 +13,8 @@ SMALLEST_SPREAD = 0.02
 def check_anomalous(attempt: Callable) -> bool:
     """``anomalous(score, threshold)``: whether the score is at or above the threshold."""
     cases = [((3.0, 2.0), True), ((1.0, 2.0), False), ((2.0, 2.0), True), ((-1.0, 0.0), False)]
-    return check("Exercise 1, decision", attempt, cases, "a score that equals the threshold is anomalous")
+    mistakes = [(lambda score, threshold: score > threshold, "what about a score that equals the threshold?")]
+    return check("Exercise 1, decision", attempt, cases, "compare the two; the result is True or False", mistakes)
 
 
 def distance_to_average(images: Tensor, normals: Tensor) -> Tensor:

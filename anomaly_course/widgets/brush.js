@@ -79,6 +79,8 @@ function render({ model, el }) {
     model.save_changes();
   }
 
+  const counted = () => `${strokes.length} stroke${strokes.length === 1 ? "" : "s"}`;
+
   function say(words) {
     state.textContent = words;
   }
@@ -102,14 +104,14 @@ function render({ model, el }) {
     if (!current) return;
     strokes = [...strokes, current];
     current = null;
-    say(`brush is up, ${strokes.length} strokes`);
+    say(`brush is up, ${counted()}`);
     send();
   }
 
   function take(kept) {
     current = null;
     strokes = kept;
-    say(`${strokes.length} strokes`);
+    say(counted());
     send();
   }
 

@@ -10,11 +10,16 @@ import traitlets
 from PIL import Image
 
 STYLE = """
-.anomaly-brush { max-width: 26em; }
-.anomaly-brush canvas { width: 100%; touch-action: none; cursor: none; border: 2px solid transparent; }
+.widget-box.anomaly-row { display: grid; gap: 1em;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 13em), 1fr)); }
+.widget-box.anomaly-answers { display: contents; }
+.anomaly-row > *, .anomaly-answers > * { width: auto; margin: 0; overflow: visible; }
+.anomaly-brush, .anomaly-panel { max-width: min(36em, 60vh); }
+.anomaly-brush canvas { width: 100%; display: block; box-sizing: border-box; touch-action: none; cursor: none;
+  border: 2px solid transparent; }
 .anomaly-brush canvas:focus-visible { border-color: #0072b2; outline: none; }
-.anomaly-panel { width: 17em; }
-.anomaly-panel img { width: 100%; }
+.anomaly-panel .widget-html, .anomaly-panel .widget-html-content { width: 100%; height: auto; margin: 0; }
+.anomaly-panel img { width: 100%; display: block; box-sizing: border-box; border: 2px solid transparent; }
 .anomaly-bar { height: 0.6em; background: linear-gradient(to right, #ddd 49.5%, black 49.5% 50.5%, #ddd 50.5%); }
 .anomaly-bar div { height: 100%; opacity: 0.8; }
 .anomaly-brush p { margin: 0.2em 0; font-size: 0.85em; }

@@ -8,22 +8,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomaly_course.widgets.picture import Studio, picture_with_controls
+from anomaly_course.widgets.picture import Studio, picture_with_controls, verdict_element
 from anomaly_course.widgets.runs import AS_STORED, ORDERS, Run
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import Sample, read_mask, read_rgb
 from anomaly_lib.evaluation.thresholds import decide, decision_words
+from anomaly_lib.figures.demo import OUTCOMES, outcome
 from anomaly_lib.figures.images import outline
-from anomaly_lib.figures.style import ANOMALOUS_COLOUR, DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR
 
 MARGINS = {"left": 0.01, "right": 0.99, "top": 0.8, "bottom": 0.2, "wspace": 0.1, "width_ratios": (1, 1, 1.25)}
 """Fixed, because looking for a layout takes as long as drawing."""
-VERDICTS = {
-    (True, "normal"): "missed",
-    (True, "anomalous"): "found",
-    (False, "normal"): "rightly passed",
-    (False, "anomalous"): "false alarm",
-}
 
 
 def gallery_figure(run: Run, order: str, position: int) -> Figure:
@@ -36,11 +31,12 @@ def gallery_figure(run: Run, order: str, position: int) -> Figure:
         raise InputError(f"{run.title}: there is no image for '{order}'; choose another")
     position = min(position, len(places) - 1)
     sample, score = run.samples[places[position]], float(run.scores[places[position]])
-    decision = decide(score, run.threshold)
+    verdict = outcome(sample.is_anomalous, decide(score, run.threshold))
+    colour, sign = OUTCOMES[verdict]
     figure, (photo, anomaly_map, scores) = plt.subplots(1, 3, figsize=(11, 4), layout="none", gridspec_kw=MARGINS)
-    verdict = VERDICTS[sample.is_anomalous, decision]
+    figure.set_label(verdict_element(f"{sign} {verdict}: {sample.defect}", colour))
     words = f"{run.title}: image {position + 1} of {len(places)}, {verdict}"
-    figure.suptitle(words, fontsize=12, fontweight="bold", color=DECISION_COLOURS[decision])
+    figure.suptitle(words, fontsize=12, fontweight="bold", color=colour)
     photo.imshow(read_rgb(sample.path))
     if sample.mask_path:
         outline(photo, read_mask(sample.mask_path))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from anomaly_course.widgets.brush import Brush, png_of
 from anomaly_course.widgets.looks import Answer, look, map_picture, region_of
-from anomaly_course.widgets.picture import BusySign, Studio, controls_row, reset_button
+from anomaly_course.widgets.picture import BusySign, Studio, controls_row, reset_button, verdict_element
 from anomaly_course.widgets.strokes import Stroke, paint, stroke_of
 from anomaly_course.widgets.trained import Offer, found_models, loaded, normal_score
 from anomaly_lib.data import load_category, read_rgb
@@ -46,7 +46,7 @@ def paint_figure(photo: np.ndarray, strokes: Sequence[Stroke], looks: Sequence[A
     columns = len(looks) + 1
     figure, axes = plt.subplots(1, columns, figsize=(2.9 * columns, 3.6), squeeze=False)
     axes[0, 0].imshow(paint(photo, strokes))
-    axes[0, 0].set_title(f"painted, {len(strokes)} strokes")
+    axes[0, 0].set_title(f"painted, {len(strokes)} stroke{'s' * (len(strokes) != 1)}")
     for axis, answer in zip(axes[0, 1:], looks, strict=True):
         picture = axis.imshow(answer.shown, cmap=MAP_COLOURS, vmin=MAP_LIMITS[0], vmax=MAP_LIMITS[1])
         words = f"{answer.title}: {answer.decision}\nscore {answer.share:.2f}, threshold 1"
@@ -66,7 +66,7 @@ class Panel(ipywidgets.VBox):
         self.zero = normal_score(params, model)
         self.busy, self.picture = BusySign(), ipywidgets.HTML()
         self.words = ipywidgets.HTML()
-        super().__init__([self.words, self.picture, self.busy])
+        super().__init__([self.picture, self.words, self.busy])
         self.add_class("anomaly-panel")
 
     def show(self, picture: np.ndarray) -> None:
@@ -81,7 +81,7 @@ class Panel(ipywidgets.VBox):
 def _headline(answer: Answer) -> str:
     colour, part = DECISION_COLOURS[answer.decision], 50 * min(max(answer.share, 0), 2)
     return (
-        f'<b style="color:{colour}">{html.escape(answer.title)}: {answer.decision}</b>'
+        f"{html.escape(answer.title)}{verdict_element(answer.decision, colour)}"
         f'<div class="anomaly-bar"><div style="width:{part:.1f}%; background:{colour}"></div></div>'
         f"score {answer.share:.2f}, threshold 1"
     )
@@ -98,7 +98,8 @@ class PaintStudio(Studio):
             "width": ipywidgets.IntSlider(8, min=1, max=60, description="width, px"),
         }
         self.first = {name: control.value for name, control in self.controls.items()}
-        self.busy, self.answers = BusySign(), ipywidgets.HBox(layout=ipywidgets.Layout(flex_flow="row wrap"))
+        self.busy, self.answers = BusySign(), ipywidgets.Box()
+        self.answers.add_class("anomaly-answers")
         buttons = {"undo": self.undo, "clear": self.clear}
         self.buttons = {name: ipywidgets.Button(description=name) for name in buttons} | {"reset": reset_button()}
         for name, action in (buttons | {"reset": self.reset}).items():
@@ -112,7 +113,8 @@ class PaintStudio(Studio):
         models = [panel.model for panel in self.answers.children if isinstance(panel, Panel)]
         figure = paint_figure(self.photo, [], paint_and_look(params, self.photo, [], models))
         row = controls_row([*self.controls.values(), *self.buttons.values(), self.busy])
-        below = ipywidgets.HBox([self.brush, self.answers], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        below = ipywidgets.Box([self.brush, self.answers])
+        below.add_class("anomaly-row")
         alt = f"A photo of a {self.controls['part'].value} and the anomaly map of each trained method"
         super().__init__([row, below, ipywidgets.HTML(f"<small>{LIMITS}</small>")], png(figure), alt)
 

@@ -80,8 +80,8 @@ def picture_with_controls(draw: Draw, controls: dict[str, ipywidgets.Widget], al
     """Controls above the figure that ``draw(**values)`` returns, drawn anew whenever a value changes.
 
     ``alt`` describes the picture to people who do not see it; the values of the controls and the titles in the figure
-    are added, so that the text says what is shown at the moment. The reset button restores the first values. An
-    InputError of ``draw`` stands in the picture's place.
+    are added, so that the text says what is shown at the moment. The reset button restores the first values. The
+    figure's label, HTML of ``verdict_element``, stands above it; an InputError of ``draw`` stands in its place.
     """
     first = {name: control.value for name, control in controls.items()}
     picture, busy, reset = ipywidgets.HTML(), BusySign(), reset_button()
@@ -99,7 +99,7 @@ def picture_with_controls(draw: Draw, controls: dict[str, ipywidgets.Widget], al
                 return
             still["alt"] = f"{alt}. {state_in_words(controls.values(), figure)}"
             still["still"] = png(figure)
-            picture.value = image_element(still["still"], still["alt"])
+            picture.value = figure.get_label() + image_element(still["still"], still["alt"])
 
     def restore(button) -> None:
         nonlocal restoring
@@ -114,6 +114,15 @@ def picture_with_controls(draw: Draw, controls: dict[str, ipywidgets.Widget], al
     reset.on_click(restore)
     redraw()
     return Studio([controls_row([*controls.values(), reset, busy]), picture], **still)
+
+
+def verdict_element(words: str, colour: str) -> str:
+    """What a class should read from the back row: white words on a colour, larger still where ``projector`` is."""
+    style = (
+        f"color: #fff; background: {colour}; padding: 0.1em 0.4em; margin: 0.2em 0; line-height: 1.3; font-weight: bold"
+    )
+    size = "font-size: var(--anomaly-verdict, 20px)"
+    return f'<p class="anomaly-verdict" style="{style}; {size}">{html.escape(words)}</p>'
 
 
 def controls_row(widgets: list[ipywidgets.Widget]) -> ipywidgets.HBox:

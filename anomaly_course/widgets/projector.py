@@ -2,21 +2,19 @@
 
 import os
 
-import matplotlib as mpl
 from IPython.display import HTML
 
 from anomaly_lib.params import project_root
 
-PROJECTOR_DPI = 140
 # In Voila the page's body is the notebook; in JupyterLab it is not, and these rules do nothing.
 LARGE = """<style>
-body.jp-Notebook { --jp-widgets-font-size: 20px; --jp-widgets-inline-height: 40px; --jp-content-font-size1: 20px;
+body.jp-Notebook { --anomaly-verdict: 32px;
+  --jp-widgets-font-size: 20px; --jp-widgets-inline-height: 40px; --jp-content-font-size1: 20px;
   --jp-widgets-inline-width: 400px; --jp-widgets-inline-width-short: 130px; --jp-widgets-inline-label-width: 120px; }
 body.jp-Notebook .jp-RenderedHTMLCommon, body.jp-Notebook .jp-RenderedHTMLCommon table { font-size: 22px; }
-body.jp-Notebook .widget-html-content img { width: 100%; max-width: 1500px; }
+body.jp-Notebook .widget-html-content > img { width: 100%; max-height: 66vh; object-fit: contain;
+  object-position: left top; }
 body.jp-Notebook .widget-html, body.jp-Notebook .widget-html-content { height: auto; line-height: 1.4; }
-body.jp-Notebook .anomaly-panel { width: 350px; }
-body.jp-Notebook .anomaly-brush { max-width: 460px; }
 body.jp-Notebook .anomaly-brush p { font-size: 18px; }
 body.jp-Notebook small { font-size: 18px; }
 body.jp-Notebook .anomaly-busy { font-weight: bold; }
@@ -26,9 +24,7 @@ body.jp-Notebook .noUi-handle:focus-visible { outline: 4px solid #0072b2; }
 
 
 def projector() -> HTML:
-    """Large type and sharp pictures in Voila; nothing in JupyterLab."""
-    if _in_voila():
-        mpl.rcParams["savefig.dpi"] = PROJECTOR_DPI
+    """Large type, and pictures as wide as the page and no higher than the screen, in Voila; nothing in JupyterLab."""
     return HTML(LARGE)
 
 

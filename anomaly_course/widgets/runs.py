@@ -15,7 +15,7 @@ from anomaly_course.widgets.trained import loaded, normal_score, split_of
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.data import Sample, load_category, read_rgb
-from anomaly_lib.data.tensors import load_images, load_masks
+from anomaly_lib.data.tensors import load_masks
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline import runs
@@ -129,7 +129,7 @@ def scored_split(params: Params, model: TrainedModel) -> Scored:
 def unseen_scores(params: Params, model: TrainedModel, held_out: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Scores (M,) and labels (M,) of held-out normals and of one synthetic anomaly on each: the selection's recipe."""
     region = region_of(params, model)
-    normals = load_images(held_out, model.method.params.image_size)
+    normals = model.method.images(held_out)
     draw = generator(0, "threshold studio", "anomalies")
     made = synthesize(normals, normals, draw, params.selection.recipe, keep_steps=False).image
     scores = torch.cat([model.method.score(images, region=region).scores for images in (normals, made)])
@@ -137,5 +137,5 @@ def unseen_scores(params: Params, model: TrainedModel, held_out: Sequence[Sample
 
 
 def _score(params: Params, model: TrainedModel, samples: Sequence[Sample]):
-    images = load_images(samples, model.method.params.image_size)
+    images = model.method.images(samples)
     return model.method.score(images, progress=True, region=region_of(params, model))

@@ -16,9 +16,10 @@ from anomaly_course.widgets.costs import (
     precision,
     rates,
 )
+from anomaly_course.widgets.picture import verdict_element
 from anomaly_lib.evaluation import is_anomalous, roc_points
 from anomaly_lib.figures.results import draw_scores
-from anomaly_lib.figures.style import ANOMALOUS_COLOUR, NORMAL_COLOUR
+from anomaly_lib.figures.style import ANOMALOUS_COLOUR, DECISION_COLOURS, NORMAL_COLOUR
 
 LEFT = {"left": 0.05, "right": 0.4, "top": 0.9, "bottom": 0.11, "hspace": 0.32}
 RIGHT = {"left": 0.45, "right": 0.985, "top": 0.84, "bottom": 0.16, "wspace": 0.4}
@@ -84,6 +85,10 @@ def decision_figure(scored: Scored, threshold: float, share: float | None = None
     draw_scores(histogram, *scored.pair, threshold, "threshold")
     histogram.set(xlabel="", ylabel="images", title=f"anomalous from {threshold:.3g} upwards")
     histogram.legend(fontsize=7)
+    flagged = is_anomalous(scored.scores, threshold)
+    missed, alarms = int(np.sum(scored.labels & ~flagged)), int(np.sum(~scored.labels & flagged))
+    words = f"{missed} of {scored.labels.sum()} defects missed, {alarms} of {(~scored.labels).sum()} good stopped"
+    figure.set_label(verdict_element(words, DECISION_COLOURS[None]))
     _draw_costs(costs, scored, threshold, share, ratio)
     _draw_confusion(confusion, scored, threshold, share)
     _draw_roc(roc, scored, threshold)

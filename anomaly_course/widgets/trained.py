@@ -13,13 +13,14 @@ from anomaly_lib.base.progress import Listener, progress_told_to
 from anomaly_lib.base.reproducibility import derived_seed
 from anomaly_lib.data import Category, Sample, load_category, split_normals
 from anomaly_lib.data.regions import find_region
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model
 from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
 
+SAMPLE, MINUTES = "sample", 20
+"""The root's profile, and how long `make repro` takes with it (README)."""
 QUICK_STEPS = 300
 """Of the small DFR: less than a third of the default; its maps are rougher, its thresholds just as honest."""
 
@@ -39,12 +40,10 @@ def found_models(params: Params, category: str, seed: int | None = None) -> dict
 
 
 def how_to_train(params: Params, category: str) -> str:
-    """One line that says which model is missing and which command makes it."""
-    try:
-        find_model(params, next(iter(params.methods)), category)
-    except InputError as error:
-        return str(error)
-    return f"'make repro' trains all methods on {category}"
+    """One line: models are missing, the command that makes them and, for the sample data, how long it takes."""
+    command = "make repro" if params.profile == SAMPLE else f"make repro PROFILE={params.profile}"
+    time = f", {MINUTES} minutes on a laptop" if params.profile == SAMPLE else ""
+    return f"No model of {category} yet: {command}{time}. Or fit a small DFR now, in about a minute."
 
 
 def loaded(folder: Path) -> TrainedModel:
@@ -65,16 +64,15 @@ def split_of(params: Params, found: Category, seed: int) -> tuple[tuple[Sample, 
 def quick_dfr(params: Params, category: str, steps: int = QUICK_STEPS) -> TrainedModel:
     """A small DFR of a category, fitted now, with thresholds from held-out normals as in the pipeline; seed 0.
 
-    It is not saved. Raises InputError as ``load_category`` and ``load_images``.
+    It is not saved. Raises InputError as ``load_category`` and ``Method.images``.
     """
     settings = params.methods.get("dfr") or params_class("dfr")()
     method = method_class("dfr")(settings.model_copy(update={"steps": steps, "epochs": None}), seed=0)
     found = load_category(project_root() / params.data, category)
     fit, held_out = split_of(params, found, method.seed)
-    size = settings.image_size
-    method.fit(load_images(fit, size))
-    region = find_region(params.evaluation, found.folder, size)
-    scored = method.score(load_images(held_out, size), region=region)
+    method.fit(method.images(fit))
+    region = find_region(params.evaluation, found.folder, method.image_size)
+    scored = method.score(method.images(held_out), region=region)
     thresholds = calibrate(scored.scores, scored.maps, params.thresholds, region)
     return TrainedModel(method, category, thresholds, "fitted just now")
 
@@ -82,13 +80,13 @@ def quick_dfr(params: Params, category: str, steps: int = QUICK_STEPS) -> Traine
 def normal_score(params: Params, model: TrainedModel) -> float:
     """The median image score of the normals that were held out of the model's training; a model's record lacks it.
 
-    Takes as long as scoring them, once for each model. Raises InputError as ``load_category`` and ``load_images``.
+    Takes as long as scoring them, once for each model. Raises InputError as ``load_category`` and ``Method.images``.
     """
     key = (params.data, model.method.name, model.category, model.digest)
     if key not in _normal_scores:
         found, size = load_category(project_root() / params.data, model.category), model.method.params.image_size
         region = find_region(params.evaluation, found.folder, size)
-        images = load_images(split_of(params, found, model.method.seed)[1], size)
+        images = model.method.images(split_of(params, found, model.method.seed)[1])
         _normal_scores[key] = float(np.median(model.method.score(images, region=region).scores))
     return _normal_scores[key]
 
@@ -99,7 +97,7 @@ _normal_scores: dict[tuple[str, ...], float] = {}
 class Offer(ipywidgets.VBox):
     """Says that no model is trained and by which command one comes, and offers to fit a small DFR at once.
 
-    ``then(model)`` is called with it. The bar shows how far the fitting is.
+    ``then(model)`` is called with it. The bar and the words beside it say how far the fitting is.
     """
 
     def __init__(self, params: Params, category: str, then: Callable[[TrainedModel], None]):
@@ -116,11 +114,12 @@ class Offer(ipywidgets.VBox):
 
     def _fit(self, button) -> None:
         self.button.disabled, self.bar.layout.visibility = True, "visible"
+        self._say("status", "reading photos…")
         try:
             with progress_told_to(self._told()):
                 model = quick_dfr(self.params, self.category)
         except InputError as error:
-            self.state.value = f'<span role="alert">{html.escape(str(error))}</span>'
+            self._say("alert", str(error))
             self.button.disabled = False
             return
         self.state.value = ""
@@ -129,6 +128,10 @@ class Offer(ipywidgets.VBox):
     def _told(self) -> Listener:
         def tell(description: str, done: float, total: float | None) -> None:
             self.bar.value = done / total if total else 0
-            self.state.value = f'<span role="status">{html.escape(description)}</span>'
+            words = f"{description}: {done:.0f} of {total or '?'}" if done != total else "finding the thresholds…"
+            self._say("status", words)
 
         return tell
+
+    def _say(self, role: str, words: str) -> None:
+        self.state.value = f'<span role="{role}">{html.escape(words)}</span>'

@@ -1,6 +1,6 @@
 """What all sections of ``params.yaml`` share: immutable, strict, and for a method filled from its preset."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -21,6 +21,7 @@ def _harmless_path(path: str) -> str:
     return path
 
 
+Resize = Literal["antialiased", "bilinear", "nearest"]
 Name = Annotated[str, AfterValidator(_harmless_name)]
 Place = Annotated[str, AfterValidator(_harmless_path)]
 
@@ -41,6 +42,8 @@ class MethodParams(Frozen):
     """Named set of values."""
     image_size: Annotated[int, Field(ge=32, le=2048)] = 256
     """Side in pixels to which images are resized, aspect not preserved."""
+    image_resize: Resize = "antialiased"
+    """How: averaging all pixels that a new one covers, from the four nearest (OpenCV's bilinear), or from one."""
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.params import Resize
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
@@ -118,12 +119,19 @@ def read_header(path: Path | str) -> Header:
         return Header(width, height, image.mode, image.format or "", orientation)
 
 
-def squeezed(rgb: np.ndarray, image_size: int) -> np.ndarray:
-    """A photo (H, W, 3) uint8 as a method sees it: (3, S, S) float32 in [0, 1], resized bilinearly with antialiasing.
+def squeezed(rgb: np.ndarray, image_size: int, resize: Resize = "antialiased") -> np.ndarray:
+    """A photo (H, W, 3) uint8 as a method sees it: (3, S, S) float32 in [0, 1].
 
-    Pillow resizes in 8-bit integer arithmetic, so the values are the same on every machine.
+    ``antialiased`` averages all pixels that a new one covers, ``bilinear`` the four nearest ones (as OpenCV does),
+    ``nearest`` takes one: these two keep noise and thin lines. Pillow computes in 8-bit integer arithmetic, so the
+    values are the same on every machine.
     """
-    small = Image.fromarray(rgb).resize((image_size, image_size), Image.Resampling.BILINEAR)
+    photo, side = Image.fromarray(rgb), (image_size, image_size)
+    if resize == "bilinear":  # Pillow samples between pixels without antialiasing where it transforms
+        scale = (photo.width / image_size, 0, 0, 0, photo.height / image_size, 0)
+        small = photo.transform(side, Image.Transform.AFFINE, scale, Image.Resampling.BILINEAR)
+    else:
+        small = photo.resize(side, Image.Resampling.NEAREST if resize == "nearest" else Image.Resampling.BILINEAR)
     return np.moveaxis(np.asarray(small), -1, 0) / np.float32(255)
 
 

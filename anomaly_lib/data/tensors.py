@@ -10,13 +10,17 @@ import numpy as np
 import torch
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.params import Resize
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.images import Problem, read_mask, read_rgb, squeezed
 
 
 def load_images(
-    samples_or_paths: Sequence[Sample | Path | str], image_size: int, progress: bool = False
+    samples_or_paths: Sequence[Sample | Path | str],
+    image_size: int,
+    progress: bool = False,
+    resize: Resize = "antialiased",
 ) -> torch.Tensor:
     """Load images as (N, 3, S, S) float32 in [0, 1], each as ``images.squeezed`` has it.
 
@@ -24,13 +28,9 @@ def load_images(
     """
     images = torch.empty(len(samples_or_paths), 3, image_size, image_size)
     for index, item in enumerate(progress_bar(samples_or_paths, description="images", show=progress)):
-        images[index] = to_tensor(read_rgb(item.path if isinstance(item, Sample) else item), image_size)
+        rgb = read_rgb(item.path if isinstance(item, Sample) else item)
+        images[index] = torch.from_numpy(squeezed(rgb, image_size, resize))
     return images
-
-
-def to_tensor(rgb: np.ndarray, image_size: int) -> torch.Tensor:
-    """``images.squeezed`` as a tensor."""
-    return torch.from_numpy(squeezed(rgb, image_size))
 
 
 def load_masks(samples: Sequence[Sample], image_size: int) -> torch.Tensor:

@@ -61,7 +61,7 @@ class Whole:
         readable, images = [], []
         for file in progress_bar(files, description=description, show=progress and len(files) > 1, unit="photo"):
             try:
-                images.append(squeezed(read_rgb(file), self.method.image_size))
+                images.append(squeezed(read_rgb(file), self.method.image_size, self.method.image_resize))
             except InputError as error:
                 skipped.append(error.args[0])
                 continue
@@ -107,7 +107,7 @@ class Tiled:
 
     def _worst_tile(self, photo: np.ndarray, tile: Tile) -> "Extra | None":
         """How the method sees the tile with the highest score, on a background of the photo's proportions."""
-        images = tile_images(photo, [tile], self.method.image_size)
+        images = tile_images(photo, [tile], self.method.image_size, self.method.image_resize)
         extra = _extra(self.method.see(images, explain=True)[2], 0)
         if extra is None:
             return None

@@ -15,10 +15,10 @@ from PIL import Image
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import Problem, printable, read_header, read_rgb
 from anomaly_lib.data.photos import LeftOut, left_out_line
+from anomaly_lib.detect.boxes import Box, boxes_of
 from anomaly_lib.detect.files import Photos, find_photos, output_stems, refuse_overwriting, written_at_once
 from anomaly_lib.detect.looks import Look, Looker, Tiled, Whole
-from anomaly_lib.evaluation.curves import label_regions
-from anomaly_lib.evaluation.thresholds import decide, decision_words, is_anomalous
+from anomaly_lib.evaluation.thresholds import conformal_rank, decide, decision_words, is_unsure
 from anomaly_lib.figures.style import MapScale, map_scale, save_figure
 from anomaly_lib.methods.detector import Model
 from anomaly_lib.reporting.tables import write_csv
@@ -39,6 +39,12 @@ class Row:
     threshold: float | None
     decision: str | None
     """'anomalous' at or above the threshold, else 'normal'; None without a threshold."""
+    unsure: bool | None
+    """Whether the score is near the threshold (``is_unsure``), so that a person should look."""
+    rank: int | None
+    """Among the held-out normal scores and this one, from the highest: 1 if none of them is as high."""
+    p_value: float | None
+    """rank / (held-out normals + 1): how often a normal photo is at least as anomalous."""
     regions: int | None
     """8-connected regions of the map at or above the pixel threshold."""
     largest_region_share: float | None
@@ -50,6 +56,8 @@ class Row:
     model_digest: str
     tiles: int | None
     """In how many tiles it was looked at; None for a photo as a whole."""
+    boxes: tuple[Box, ...] | None
+    """One per region, the highest peak first; in CSV a table of its own, regions.csv."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,8 @@ class Results:
         else:
             counts = Counter(row.decision or "without a decision (no threshold)" for row in self.rows)
             found = f"{len(self.rows)} photos: {', '.join(f'{n} {name}' for name, n in sorted(counts.items()))}"
+            if unsure := sum(bool(row.unsure) for row in self.rows):
+                found += f" ({unsure} near the threshold: look at them)"
         if self.skipped:
             names = ", ".join(problem.path.name for problem in self.skipped[:SHOWN])
             more = ", …" if len(self.skipped) > SHOWN else ""
@@ -100,20 +110,22 @@ def detect(
     maps: bool = False,
     region: Path | None = None,
     tiling: Tiling | None = None,
+    unsure: float = 0.1,
     progress: bool = True,
 ) -> Results:
-    """Score a photo, or all of a folder, and write pictures, maps, results.json and results.csv to ``output``.
+    """Score a photo, or all of a folder; write pictures, maps, results.json, results.csv, regions.csv to ``output``.
 
     ``NAME.png`` is the picture; with ``maps``, ``NAME.npy`` is the anomaly map (H, W) float32 in the model's own units,
     resized bilinearly to the photo's size. ``region`` is a file of ``data.regions``: outside of it maps are 0
     and nothing counts; the thresholds should have been found within the same region. With ``tiling`` a photo larger
-    than a tile is looked at in tiles, whose maps are blended; the model should have been trained on such tiles. A photo
-    that cannot be read is skipped and listed. Raises InputError when none can be read, and for an unwritable output.
+    than a tile is looked at in tiles, whose maps are blended; the model should have been trained on such tiles.
+    ``unsure`` is the band of ``is_unsure``. A photo that cannot be read is skipped and listed. Raises InputError when
+    none can be read, and for an unwritable output.
     """
     _refuse_relative_scores(model)
     photos = find_photos(source, output)
     looker = Tiled(model.method, region, tiling) if tiling else Whole(model.method, region)
-    run = _Run(model, photos, output, output_stems(photos), pictures, maps)
+    run = _Run(model, photos, output, output_stems(photos), pictures, maps, unsure)
     refuse_overwriting([output / name for file in photos.files for name in run.targets(file) if name], photos)
     scale = _shown_scale(model, photos, looker, progress) if pictures else None
     skipped = list(photos.problems)
@@ -136,6 +148,7 @@ class _Run:
     stems: dict[Path, Path]
     pictures: bool
     maps: bool
+    unsure: float
 
     def targets(self, file: Path) -> tuple[str | None, str | None]:
         """Names of the picture and the map of a photo, below the output folder."""
@@ -153,19 +166,27 @@ class _Run:
 
     def _row(self, look: Look) -> Row:
         image, pixel = (self.model.thresholds.get(level) for level in ("image", "pixel"))
-        regions = largest = None
+        boxes = regions = largest = rank = p_value = unsure = None
         if pixel is not None:
-            _, areas = label_regions(is_anomalous(look.map, pixel)[None])
-            regions, largest = len(areas), float(areas.max(initial=0) / look.map.size)
-        found = (look.score, image, decide(look.score, image), regions, largest)
-        return Row(self.photos.name(look.file), *found, *self.targets(look.file), self.model.digest, look.tiles)
+            header = read_header(look.file)
+            boxes = boxes_of(look.map, pixel, (header.height, header.width))
+            regions, largest = len(boxes), max((box.area_share for box in boxes), default=0.0)
+        if normals := self.model.thresholds.get("held_out_scores"):
+            rank = conformal_rank(look.score, normals)
+            p_value = rank / (len(normals) + 1)
+            unsure = None if image is None else is_unsure(look.score, image, normals, self.unsure)
+        found = (look.score, image, decide(look.score, image), unsure, rank, p_value, regions, largest)
+        places = self.targets(look.file)
+        return Row(self.photos.name(look.file), *found, *places, self.model.digest, look.tiles, boxes)
 
     def _save_picture(self, look: Look, row: Row, file: Path, scale: MapScale) -> None:
         from anomaly_lib.figures.detection import Detection, detection_figure  # matplotlib, which tables do not need
 
         photo, caption = _drawn_photo(look.file), _caption(self.model, row)
+        shrunk = len(photo) / read_header(look.file).height
+        boxes = [tuple(shrunk * side for side in (b.left, b.top, b.width, b.height)) for b in row.boxes or ()]
         detection = Detection(
-            row.file, photo, _drawn_map(look.map), scale, row.score, row.threshold, look.extra, caption
+            row.file, photo, _drawn_map(look.map), scale, row.score, row.threshold, look.extra, caption, boxes
         )
         with written_at_once(file) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks, in the file's name
@@ -237,7 +258,12 @@ def _described(model: Model, scale: MapScale | None) -> dict:
 
 
 def _save_tables(output: Path, results: Results) -> None:
+    boxes = [{"file": row.file, **asdict(box)} for row in results.rows for box in row.boxes or ()]
+    rows = [asdict(row) for row in results.rows]
+    columns = [field.name for field in fields(Row) if field.name != "boxes"]
     with written_at_once(output / "results.csv") as temporary:
-        write_csv([asdict(row) for row in results.rows], temporary, [field.name for field in fields(Row)])
+        write_csv(rows, temporary, columns)
+    with written_at_once(output / "regions.csv") as temporary:
+        write_csv(boxes, temporary, ["file", *(field.name for field in fields(Box))])
     with written_at_once(output / "results.json") as temporary:
         temporary.write_text(results.to_json() + "\n", encoding="utf-8")

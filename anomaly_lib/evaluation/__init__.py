@@ -1,13 +1,13 @@
 """Exact metrics and thresholds: the numbers this project reports, and why each can be believed."""
 
+from anomaly_lib.evaluation.comparison import compare
 from anomaly_lib.evaluation.curves import aupro, precision_recall_points, pro_points, roc_points
 from anomaly_lib.evaluation.inputs import undefined_reason
 from anomaly_lib.evaluation.intervals import (
     achieved_rate_interval,
-    compare,
+    auroc_interval,
     image_intervals,
     pixel_intervals,
-    rate_interval,
 )
 from anomaly_lib.evaluation.metrics import average_precision, f1_at, f1_max, image_auroc, pixel_auroc
 from anomaly_lib.evaluation.summary import against_normals, by_defect_size, by_defect_type, evaluate

@@ -32,7 +32,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly_lib.evaluation.inputs import as_maps, as_pair, as_region, undefined_reason
-from anomaly_lib.evaluation.metrics import rank
 
 MOST_POINTS = 400
 Points = list[dict[str, float]]
@@ -225,10 +224,11 @@ def _counts(scores, labels) -> tuple[np.ndarray, np.ndarray] | None:
     scores, labels = as_pair(scores, labels)
     if undefined_reason(labels):
         return None
-    ranking = rank(scores, labels)
-    last = np.flatnonzero(np.append(ranking.levels[1:] != ranking.levels[:-1], True))  # of each tie group
-    hits = np.cumsum(ranking.labels, dtype=np.int64)[last]
-    return hits, last + 1 - hits
+    values = np.unique(scores)[::-1]
+    hits, false_alarms = (
+        side.size - np.searchsorted(np.sort(side), values) for side in (scores[labels], scores[~labels])
+    )
+    return hits, false_alarms
 
 
 def _rows(names: tuple[str, str], x: np.ndarray, y: np.ndarray, width: float) -> Points:

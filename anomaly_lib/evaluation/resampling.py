@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from anomaly_lib.evaluation.curves import label_regions, sides
-from anomaly_lib.evaluation.metrics import rank
 from anomaly_lib.evaluation.summary import AUPRO_LIMITS
 
 _BLOCK = 2**18  # numbers in one block of resamples: 2 MB per array
@@ -38,25 +37,17 @@ def resampled(labels: np.ndarray, seed: int, resamples: int, columns: int, purpo
 # normal, anomalous (B, K): the weight of each class in each group.
 
 
-def tie_groups(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tie_groups(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The order (N,) from the highest score to the lowest, and where (K,) each group of equal scores begins."""
     order = np.argsort(-scores, kind="stable")
-    levels = rank(scores, labels).levels
-    return order, np.flatnonzero(np.append(True, levels[1:] != levels[:-1]))
+    values = scores[order]
+    return order, np.flatnonzero(np.append(True, values[1:] != values[:-1]))
 
 
 def summed(weights: np.ndarray, groups: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Weights (B, N) of the images summed in tie groups (B, K)."""
     order, first = groups
     return np.add.reduceat(weights[:, order], first, axis=1)
-
-
-def image_metrics(
-    weights: np.ndarray, labels: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The image metrics (B,) of each resample: weights (B, N), labels (N,) bool, the scores' ``tie_groups``."""
-    normal, anomalous = (summed(weights * side, groups) for side in (~labels, labels))
-    return {"image_auroc": auroc(normal, anomalous), "image_ap": average_precision(normal, anomalous)}
 
 
 def auroc(normal: np.ndarray, anomalous: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a bundle decides without the params of its training
     from anomaly_lib.params import Rule, Thresholds
 
 RULES = ("false_positive_rate", "max", "sigma")
+RELATIVE = "its scores depend on the images that are scored with it (DMAD: set score_normalisation to normals)"
 
 
 def quantile_threshold(normal_values, false_positive_rate: float) -> float:
@@ -88,28 +89,40 @@ def threshold_by(rule: str, normal_values, rate: float, sigmas: float = 3.0) -> 
     raise ValueError(f"the threshold rule must be one of {', '.join(RULES)}, got {rule!r}")
 
 
-def calibrate(scores, maps, settings: Thresholds, region=None) -> dict[str, float | int | str | None]:
+def calibrate(
+    scores, maps, settings: Thresholds, region=None, relative: bool = False
+) -> dict[str, float | int | str | None]:
     """Thresholds from normal images that were not trained on: their scores (N,) and maps (N, H, W).
 
     ``image`` and ``pixel`` are the thresholds, each with its rule, ``pixel_median`` the zero of the shown scale.
     ``image_requested_rate`` is the false-positive rate that the rule asks for, and ``image_expected_rate`` what so few
-    images can promise; None for the rule sigma, which asks for none. Pixels outside of the region of interest
-    ``region`` (H, W) bool do not count. ValueError without an image.
+    images can promise; None for the rule sigma, which asks for none. ``held_out_scores`` ascend. Pixels outside of the
+    region of interest ``region`` (H, W) bool do not count. ``relative`` scores (``Method.scores_are_relative``) of one
+    set say nothing of another: there is no image threshold then, and a ``reason``. ValueError without an image.
     """
     scores, maps = to_numpy(scores), to_numpy(maps)
     pixels = maps if region is None else maps[:, to_numpy(region)]
     requested = _requested_rate(settings.image_rule, settings.image_false_positive_rate)
-    return {
+    found = {
         "image": threshold_by(settings.image_rule, scores, settings.image_false_positive_rate, settings.sigmas),
         "pixel": threshold_by(settings.pixel_rule, pixels, settings.pixel_false_positive_rate, settings.sigmas),
         "pixel_median": float(np.median(pixels)),
         "held_out_images": len(scores),
+        "held_out_scores": np.sort(scores).tolist(),
         "image_rule": settings.image_rule,
         "image_requested_rate": requested,
         "image_expected_rate": None if requested is None else expected_rate(len(scores), requested),
         "pixel_rule": settings.pixel_rule,
         "pixel_requested_rate": _requested_rate(settings.pixel_rule, settings.pixel_false_positive_rate),
     }
+    refused = {
+        "image": None,
+        "held_out_scores": [],
+        "image_requested_rate": None,
+        "image_expected_rate": None,
+        "reason": RELATIVE,
+    }
+    return {**found, **refused} if relative else found
 
 
 def _requested_rate(rule: Rule, rate: float) -> float | None:
@@ -124,6 +137,20 @@ def expected_rate(count: int, false_positive_rate: float) -> float:
     For exchangeable scores without ties; with ties it is an upper bound. Never below 1 / (n + 1).
     """
     return (allowed_count(count, false_positive_rate) + 1) / (count + 1)
+
+
+def conformal_rank(score: float, normal_scores) -> int:
+    """1 + number of the n held-out normal ``normal_scores`` at or above ``score``; divided by n + 1 it is a p-value.
+
+    Were the photo a normal one, drawn like the n, a p-value of at most q had probability at most q: 1 / (n + 1) is the
+    smallest that n can say. Source: Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005.
+    """
+    return 1 + int(np.count_nonzero(is_anomalous(normal_scores, score)))
+
+
+def is_unsure(score: float, threshold: float, normal_scores, band: float) -> bool:
+    """Whether a score is near its threshold: within ``band`` times the way from the median normal score to it."""
+    return bool(abs(score - threshold) <= band * abs(threshold - float(np.median(normal_scores))))
 
 
 def is_anomalous(scores, threshold: float) -> np.ndarray:

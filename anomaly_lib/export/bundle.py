@@ -18,11 +18,17 @@ from typing import Any
 import numpy as np
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.params import Resize
 
 FORMAT = 1
 MODEL, RECORD, REFERENCE, CARD = "model.onnx", "bundle.json", "reference.npz", "card.md"
 RESIZE = {"filter": "bilinear", "antialias": True, "keep_aspect": False, "values": "RGB / 255", "by": "Pillow"}
-"""The one resizing rule of this version, ``data.images.squeezed``; a bundle that names another is refused."""
+RESIZES: dict[Resize, dict[str, Any]] = {
+    "antialiased": RESIZE,
+    "bilinear": RESIZE | {"antialias": False},
+    "nearest": RESIZE | {"filter": "nearest", "antialias": False},
+}
+"""The resizing rules of ``data.images.squeezed``; a bundle that names another is refused."""
 LEVELS = ("image", "pixel", "pixel_median")
 """Thresholds that decide and scale."""
 KEYS = {"method", "title", "category", "seed", "digest", "image_size", "thresholds", "resize", "outputs", "digests"}
@@ -36,6 +42,9 @@ class BundledDetector:
     def __init__(self, folder: Path, record: dict[str, Any]):
         self.name, self.title, self.seed = record["method"], record["title"], record["seed"]
         self.image_size, self.outputs = record["image_size"], tuple(record["outputs"])
+        self.image_resize: Resize = next(
+            (name for name, rule in RESIZES.items() if rule == record["resize"]), "antialiased"
+        )
         self._file = folder / MODEL
 
     def see(
@@ -87,8 +96,8 @@ class Bundle:
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle. Raises InputError for anything missing, of another version, or changed since the export."""
     record = read_record(folder)
-    if record["resize"] != RESIZE:
-        raise InputError(f"{folder / RECORD}: its resizing rule is not {RESIZE}; export again")
+    if record["resize"] not in RESIZES.values():
+        raise InputError(f"{folder / RECORD}: its resizing rule is none of {[*RESIZES]}; export again")
     if digest_of(folder / MODEL) != record["digests"][MODEL]:
         raise InputError(f"{folder / MODEL}: is not the model that {RECORD} speaks of; export again")
     return Bundle(BundledDetector(folder, record), record["category"], record["thresholds"], record["digest"])

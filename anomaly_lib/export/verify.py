@@ -9,7 +9,7 @@ import numpy as np
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data.images import squeezed
-from anomaly_lib.export.bundle import CARD, LEVELS, MODEL, REFERENCE, RESIZE, BundledDetector, digest_of, read_record
+from anomaly_lib.export.bundle import CARD, LEVELS, MODEL, REFERENCE, RESIZES, BundledDetector, digest_of, read_record
 from anomaly_lib.export.card import card
 
 BOUND = 1e-4
@@ -33,8 +33,8 @@ def _changed(folder: Path, record: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: its digest is not the one in bundle.json"
     if (folder / CARD).read_text(encoding="utf-8") != card(record):
         yield f"{CARD}: does not say what bundle.json says"
-    if record["resize"] != RESIZE:
-        yield f"bundle.json: resizing rule {record['resize']}, but this version resizes by {RESIZE}"
+    if record["resize"] not in RESIZES.values():
+        yield f"bundle.json: resizing rule {record['resize']}, which is none of this version's"
 
 
 def _differences(folder: Path, record: dict[str, Any]) -> Iterator[str]:
@@ -42,15 +42,16 @@ def _differences(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     try:
         with np.load(folder / REFERENCE, allow_pickle=False) as arrays:
             reference = dict(arrays)
-        images, size = reference["images"], record["image_size"]
+        images, size, detector = reference["images"], record["image_size"], BundledDetector(folder, record)
         for level, expected in zip(LEVELS, reference["thresholds"], strict=True):
             found = record["thresholds"].get(level)
             if not np.array_equal(expected, np.float64(np.nan if found is None else found), equal_nan=True):
                 yield f"bundle.json: {level} threshold {found}, the reference was decided with {expected:.9g}"
-        if images.shape[1:] != (3, size, size) or not np.array_equal(squeezed(reference["photo"], size), images[0]):
+        seen = squeezed(reference["photo"], size, detector.image_resize)
+        if images.shape[1:] != (3, size, size) or not np.array_equal(seen, images[0]):
             yield f"bundle.json: a photo resized to {size} pixels is not the image that the reference has"
             return
-        maps, scores, pictures = BundledDetector(folder, record).see(images, explain=True)
+        maps, scores, pictures = detector.see(images, explain=True)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         yield f"{REFERENCE}: damaged ({' '.join(str(error).split())})"
         return

@@ -25,9 +25,8 @@ from anomaly_lib.data.folder import Category, Sample, data_hash, load_category
 from anomaly_lib.data.images import read_rgb
 from anomaly_lib.data.regions import PLACE, load_region, read_polygons
 from anomaly_lib.data.split import split_normals
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.thresholds import calibrate as thresholds_from
-from anomaly_lib.export.bundle import CARD, FORMAT, LEVELS, MODEL, RECORD, REFERENCE, RESIZE, digest_of
+from anomaly_lib.export.bundle import CARD, FORMAT, LEVELS, MODEL, RECORD, REFERENCE, RESIZES, digest_of
 from anomaly_lib.export.card import card
 from anomaly_lib.methods.checkpoints import TrainedModel, tensors_of
 from anomaly_lib.params import Split, Thresholds, params_hash, validated
@@ -47,7 +46,7 @@ def train(method: str, category: Path | str, seed: int = 0, **settings: Any) -> 
     found = _category(category)
     detector = method_class(method)(validated(params_class(method), settings, ["methods", method]), seed)
     fit, _ = _halves(found, seed)
-    detector.fit(load_images(fit, detector.image_size))
+    detector.fit(detector.images(fit))
     return TrainedModel(detector, found.name, {}, tensors_of(detector)[1])
 
 
@@ -59,8 +58,9 @@ def calibrate(model: TrainedModel, category: Path | str, rules: Thresholds | Non
     found, detector = _category(category), model.method
     _, held_out = _halves(found, detector.seed)
     region = _region(found, detector.image_size)
-    scored = detector.score(load_images(held_out, detector.image_size), region=region)
-    thresholds = thresholds_from(scored.scores, scored.maps, rules or Thresholds(), region)
+    scored = detector.score(detector.images(held_out), region=region)
+    relative = detector.scores_are_relative
+    thresholds = thresholds_from(scored.scores, scored.maps, rules or Thresholds(), region, relative)
     return TrainedModel(detector, model.category, thresholds, model.digest)
 
 
@@ -73,7 +73,7 @@ def export(model: TrainedModel, category: Path | str, output: Path | str, region
     found, detector, folder = _category(category), model.method, Path(output)
     inside = _region(found, detector.image_size) if region else None
     samples = _references(found)
-    images = load_images(samples, detector.image_size)
+    images = detector.images(samples)
     scored = detector.score(images, region=inside)
     expected = {**detector.explain(images), "map": scored.maps, "score": scored.scores}
     shapes = _write_model(detector.exportable(inside), images, folder / MODEL)
@@ -127,7 +127,7 @@ def _record(
         "seed": detector.seed,
         "digest": model.digest,
         "image_size": detector.image_size,
-        "resize": RESIZE,
+        "resize": RESIZES[detector.image_resize],
         "outputs": shapes,
         "thresholds": thresholds,
         "scale": {"shown_as_0": thresholds.get("pixel_median"), "shown_as_1": thresholds.get("pixel")},

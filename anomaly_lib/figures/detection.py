@@ -3,7 +3,7 @@
 The panels have the photo's own proportions. S is the model's image size, H x W the photo as it is drawn.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from anomaly_lib.data.images import printable
 from anomaly_lib.evaluation.thresholds import decide, decision_words
@@ -50,6 +51,8 @@ class Detection:
     extra: Extra | None
     caption: str
     """The small line at the bottom."""
+    boxes: Sequence[tuple[float, ...]] = ()
+    """Left, top, width and height of each region, in the pixels of ``photo``."""
 
 
 def telling_extra(pictures: Mapping[str, np.ndarray]) -> Extra | None:
@@ -82,6 +85,8 @@ def detection_figure(detection: Detection) -> Figure:
     figure, panels, extra_bar, map_bar = _layout(width / height)
     panels[0].imshow(detection.photo, extent=frame)
     panels[0].set_title("input")
+    for left, top, *sides in detection.boxes:
+        panels[0].add_patch(Rectangle((left, top), *sides, fill=False, edgecolor=CONTOUR_COLOUR, linewidth=1.1))
     _draw_extra(panels[1], extra_bar, detection.extra, frame)
     shown = detection.scale(detection.anomaly_map)
     smooth: dict[str, Any] = {"interpolation": "bilinear", "extent": frame}

@@ -11,10 +11,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
+from PIL import Image
 
 from anomaly_lib.figures.style import save_figure
 
-KINDS = {".png": "image/png", ".gif": "image/gif"}
+BACKGROUND = "color-mix(in srgb, var(--jp-layout-color0, #fff), #fff 80%)"
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -30,18 +31,25 @@ def save_and_show(figure: Figure, file: Path, alt: str) -> None:
 
 def show_file(file: Path, alt: str) -> None:
     """Display a PNG or GIF file with the alternative text ``alt``."""
-    display(HTML(image_element(file.read_bytes(), alt, KINDS[file.suffix])))
+    display(HTML(image_element(file.read_bytes(), alt)))
 
 
-def image_element(image: bytes, alt: str, kind: str = "image/png") -> str:
-    """An ``img`` that holds the image itself, never wider than its place: a part to scroll to would not be seen."""
+def image_element(image: bytes, alt: str) -> str:
+    """An ``img`` that holds the image itself, never wider than its place: a part to scroll to would not be seen.
+
+    A figure, which says its dots per inch, takes 100 pixels of the page per inch. Behind a transparent one stands the
+    page's white, or a light grey where JupyterLab's theme (or the site) is dark.
+    """
     data = base64.b64encode(image).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:{kind};base64,{data}" style="max-width: 100%; height: auto">'
+    with Image.open(io.BytesIO(image)) as picture:
+        width, kind = round(picture.width * 100 / picture.info.get("dpi", (100, 100))[0]), picture.get_format_mimetype()
+    style = f"max-width: 100%; height: auto; background: {BACKGROUND}"
+    return f'<img alt="{html.escape(alt)}" src="data:{kind};base64,{data}" width="{width}" style="{style}">'
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG; closes it, or the inline backend would show it a second time."""
+    """The figure as PNG, transparent; closes it, or the inline backend would show it a second time."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
+    figure.savefig(stream, format="png", transparent=True, metadata={"Software": None})
     plt.close(figure)
     return stream.getvalue()

@@ -8,13 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomaly_lib.figures.style import (
-    CONTOUR_COLOUR,
-    MAP_COLOURS,
-    MAP_LIMITS,
-    displayable,
-    map_scale,
-)
+from anomaly_lib.figures.style import CONTOUR_COLOUR, MAP_COLOURS, MAP_LIMITS, displayable, map_scale
 
 TITLE_WIDTH = 36
 """Characters of a photo's title in a line, at 8 points above 2 inches."""

@@ -56,9 +56,10 @@ def held_out_scores(scores: np.ndarray, thresholds: dict) -> Figure:
     """Image scores (N,) of held-out normals, one dot each, and the threshold that they gave."""
     figure, axis = plt.subplots(figsize=(7, 1.7))
     axis.plot(np.sort(scores), np.linspace(0, 1, len(scores)), "o", color=NORMAL_COLOUR, alpha=0.7)
-    axis.axvline(thresholds["image"], color="black", linestyle="--", label="threshold")
+    if thresholds["image"] is not None:
+        axis.axvline(thresholds["image"], color="black", linestyle="--", label="threshold")
+        axis.legend()
     axis.set(xlabel="image score", yticks=[], title=f"{len(scores)} held-out normal images, in ascending order")
-    axis.legend()
     return figure
 
 
@@ -83,9 +84,12 @@ def _draw_curve(axis: Axes, points: Points, x: str, y: str) -> None:
     axis.fill_between(across, up, alpha=0.12, color=NORMAL_COLOUR)
 
 
-def confusion_figure(scores: np.ndarray, labels: np.ndarray, threshold: float) -> Figure:
-    """Image counts of truth (rows) and decision (columns) at a threshold; wrong decisions are framed."""
-    flagged = is_anomalous(scores, threshold)
+def confusion_figure(scores: np.ndarray, labels: np.ndarray, threshold: float | None) -> Figure:
+    """Image counts of truth (rows) and decision (columns) at a threshold; wrong decisions are framed.
+
+    Without a threshold nothing is flagged.
+    """
+    flagged = is_anomalous(scores, np.inf if threshold is None else threshold)
     names = ("normal", "anomalous")
     counts = [[int(np.sum((labels == truth) & (flagged == said))) for said in (0, 1)] for truth in (0, 1)]
     figure, axis = plt.subplots(figsize=(3.6, 3.2))

@@ -16,13 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.params import MethodParams
+from anomaly_lib.base.params import MethodParams, Resize
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import default_device, derived_seed
+from anomaly_lib.data.folder import Sample
+from anomaly_lib.data.tensors import load_images
 from anomaly_lib.params import params_hash
 from anomaly_lib.registry import METHODS, method_class, shown_name
 
-__all__ = ["METHODS", "Baseline", "Method", "ScoreMaps", "in_batches", "method_class", "within"]
+__all__ = ["METHODS", "Method", "ScoreMaps", "in_batches", "method_class", "within"]
 
 AT_ONCE = 8
 """Images that a network sees together when it scores; the number bounds memory and changes no result."""
@@ -84,15 +86,25 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
         return False
 
     @abstractmethod
+    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        """All that is said of one batch, by torch operations alone, so that it can be exported.
+
+        ``map`` (N, S, S), ``score`` (N,), pictures of ``explain``. Raises InputError for settings that cannot do so.
+        """
+
     def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
         """Anomaly maps and image scores. Raises InputError before ``fit`` or loading.
 
         Outside of ``region``, (S, S) or (N, S, S) bool, maps are 0, the least anomalous, and so do not count in scores.
         """
+        found = self._joined_outputs(images, ("map", "score"), progress, region)
+        return ScoreMaps(found["map"], found["score"])
 
-    @abstractmethod
     def explain(self, images: Tensor) -> dict[str, Tensor]:
-        """Named intermediate pictures for lessons, each (N, H, W) or (N, 3, H, W)."""
+        """Named intermediate pictures for lessons, each (N, H, W) or (N, 3, H, W); ``map`` is that of ``score``."""
+        found = self._joined_outputs(images)
+        del found["score"]
+        return found
 
     def see(
         self, images: np.ndarray, region: np.ndarray | None = None, explain: bool = False
@@ -102,13 +114,6 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
         scored = self.score(torch.from_numpy(images), region=inside)
         pictures = self.explain(torch.from_numpy(images)) if explain else {}
         return scored.maps.numpy(), scored.scores.numpy(), {name: p.cpu().numpy() for name, p in pictures.items()}
-
-    def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
-        """All that ``score`` and ``explain`` say of one batch, by torch operations alone, so that it can be exported.
-
-        ``map`` (N, S, S) and ``score`` (N,) come first. Raises InputError for a method or settings that cannot do so.
-        """
-        raise InputError(f"{self.title} cannot be exported: its Method defines no outputs()")
 
     def exportable(self, region: Tensor | None = None) -> nn.Module:
         """``outputs`` as a module that owns all networks; ``region`` (S, S) bool becomes a part of it."""
@@ -136,6 +141,15 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
         return self.params.image_size
 
     @property
+    def image_resize(self) -> Resize:
+        """How photos reach that size."""
+        return self.params.image_resize
+
+    def images(self, samples: Sequence[Sample | Path | str], progress: bool = False) -> Tensor:
+        """Photos as this method sees them, (N, 3, S, S). Raises InputError for a file that cannot be read."""
+        return load_images(samples, self.image_size, progress, self.image_resize)
+
+    @property
     def fitted(self) -> ModelOf:
         """What ``fit`` or ``load_state_dict`` made. Raises InputError before."""
         if self.model is None:
@@ -157,8 +171,22 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
-            raise InputError(f"these tensors are not of a {self.title} model with these params: {error}") from None
+            text = " ".join(str(error).split())
+            raise InputError(f"these tensors are not of a {self.title} model with these params: {text}") from None
         self.model = model.to(self.device).eval()
+
+    @torch.no_grad()
+    def _joined_outputs(
+        self, images: Tensor, names: tuple[str, ...] = (), progress: bool = False, region: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """``outputs`` of a few images at a time, joined on the CPU; those of ``names``, or all."""
+        self.check(images)
+        size, found = self.image_size, []
+        regions = itertools.repeat(None) if region is None else in_batches(region.expand(len(images), size, size))
+        for batch, inside in zip(in_batches(images, f"{self.title} scores", progress), regions, strict=False):
+            outputs = self.outputs(batch.to(self.device), inside)
+            found.append({name: outputs[name].cpu() for name in names or outputs})
+        return {name: torch.cat([one[name] for one in found]) for name in found[0]}
 
     @contextmanager
     def own_initial_weights(self) -> Iterator[None]:
@@ -166,35 +194,6 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(self.seed, self.name, "init"))
             yield
-
-
-class Baseline(Method[ParamsOf, ModelOf]):
-    """A method that is computed in one pass, without steps: ``fit`` returns an empty history.
-
-    What it says of a batch is what ``outputs`` says; a subclass defines that, ``fit``, and how the model is restored.
-    """
-
-    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
-        found = self._joined_outputs(images, progress, region)
-        return ScoreMaps(found["map"], found["score"])
-
-    def explain(self, images: Tensor) -> dict[str, Tensor]:
-        """``map``: the anomaly map; ``distance``: the same before it is smoothed."""
-        return {name: picture for name, picture in self._joined_outputs(images).items() if name != "score"}
-
-    @torch.no_grad()
-    def _joined_outputs(
-        self, images: Tensor, progress: bool = False, region: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        self.check(images)
-        batches = in_batches(images, f"{self.title} scores", progress)
-        size = self.image_size
-        regions = itertools.repeat(None) if region is None else in_batches(region.expand(len(images), size, size))
-        found = [
-            self.outputs(batch.to(self.device), None if inside is None else inside.to(self.device))
-            for batch, inside in zip(batches, regions, strict=False)
-        ]
-        return {name: torch.cat([one[name] for one in found]).cpu() for name in found[0]}
 
 
 def in_batches(items: Any, description: str = "", progress: bool = False) -> Iterator[Any]:
@@ -205,7 +204,7 @@ def in_batches(items: Any, description: str = "", progress: bool = False) -> Ite
 
 def within(maps: Tensor, region: Tensor | None) -> Tensor:
     """Maps (N, S, S), 0 outside of the region (S, S) or (N, S, S) bool; as they are without one."""
-    return maps if region is None else maps.masked_fill(~region, 0.0)
+    return maps if region is None else maps.masked_fill(~region.to(maps.device), 0.0)
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -20,7 +20,6 @@ from anomaly_lib.base.errors import InputError, refused
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.reproducibility import provenance
 from anomaly_lib.data import Sample
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.methods.base import Method, ScoreMaps, in_batches
 from anomaly_lib.registry import method_class, params_class
 
@@ -52,6 +51,7 @@ class Record(BaseModel):
             number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not number and (value is not None or name in shown):
                 raise ValueError(f"{name} must be a finite number")
+        TypeAdapter(list[FiniteFloat]).validate_python(thresholds.get("held_out_scores", []), strict=True)
         return thresholds
 
 
@@ -116,9 +116,9 @@ def load_model(folder: Path) -> TrainedModel:
 
 
 def score_samples(method: Method, samples: Sequence[Sample], description: str, progress: bool = False) -> ScoreMaps:
-    """What a trained method says of images on disk; a few are in memory at a time. InputError as ``load_images``."""
+    """What a trained method says of images on disk; a few are in memory at a time. InputError as ``Method.images``."""
     batches = in_batches(samples, description, progress)
-    return ScoreMaps.joined([method.score(load_images(batch, method.params.image_size)) for batch in batches])
+    return ScoreMaps.joined([method.score(method.images(batch)) for batch in batches])
 
 
 def _untrained(file: Path, record: Record) -> Method:

@@ -4,6 +4,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from anomaly_lib.base.params import Resize
+
 
 class Detector(Protocol):
     """Scores images: a ``Method``, or the one inside a bundle."""
@@ -19,6 +21,10 @@ class Detector(Protocol):
     @property
     def image_size(self) -> int:
         """S, the side of the images that it takes."""
+
+    @property
+    def image_resize(self) -> Resize:
+        """How photos reach that size."""
 
     @property
     def scores_are_relative(self) -> bool:

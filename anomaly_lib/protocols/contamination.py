@@ -19,7 +19,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.data import Sample
 from anomaly_lib.data.folder import have_masks
-from anomaly_lib.data.tensors import load_images, load_masks
+from anomaly_lib.data.tensors import load_masks
 from anomaly_lib.evaluation import evaluate, image_auroc
 from anomaly_lib.methods.base import Method
 
@@ -89,11 +89,11 @@ def contamination_row(detector: Method, sets: ContaminatedSets, share: float, pr
     images: at share 0 none of them was trained on, at the largest share all were. It tells how far the method has
     learnt to take them for normal, and is no test metric.
     """
-    size, training = detector.params.image_size, sets.trainings[share]
-    detector.fit(load_images(training, size), progress=progress)
-    scored = detector.score(load_images(sets.test, size))
+    training = sets.trainings[share]
+    detector.fit(detector.images(training), progress=progress)
+    scored = detector.score(detector.images(sets.test))
     labels = np.array([sample.is_anomalous for sample in sets.test])
-    masks = load_masks(sets.test, size).numpy() if have_masks(sets.test) else None
+    masks = load_masks(sets.test, detector.image_size).numpy() if have_masks(sets.test) else None
     metrics = evaluate(scored.scores, labels, scored.maps, masks)
     anomalous = sum(sample.is_anomalous for sample in training)
     counts = {"share": share, "normal": len(training) - anomalous, "anomalous": anomalous}
@@ -104,9 +104,9 @@ def contamination_row(detector: Method, sets: ContaminatedSets, share: float, pr
 
 
 def _set_aside(detector: Method, sets: ContaminatedSets, normal_scores: np.ndarray) -> float | None:
-    if not sets.set_aside:
+    if not sets.set_aside or detector.scores_are_relative:
         return None
-    scores = detector.score(load_images(sets.set_aside, detector.params.image_size)).scores.numpy()
+    scores = detector.score(detector.images(sets.set_aside)).scores.numpy()
     labels = np.repeat([False, True], [len(normal_scores), len(scores)])
     return image_auroc(np.concatenate([normal_scores, scores]), labels)
 

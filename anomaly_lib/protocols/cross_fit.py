@@ -7,6 +7,7 @@ from torch import Tensor
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import derived_seed, generator
+from anomaly_lib.evaluation.thresholds import RELATIVE
 from anomaly_lib.methods.base import Method, ScoreMaps
 
 
@@ -21,8 +22,10 @@ def cross_fitted(
     """Maps and scores of ``normals`` (N, 3, S, S), each image by a model like ``detector`` trained without its fold.
 
     Costs ``folds`` trainings, each on (1 - 1/folds) N images; ``work`` is a folder for caches and for resuming,
-    ``region`` as in ``Method.score``. Raises InputError with fewer than two images per fold.
+    ``region`` as in ``Method.score``. Raises InputError with fewer than two images per fold, or for relative scores.
     """
+    if detector.scores_are_relative:
+        raise InputError(f"cross_fit: {detector.title} cannot, as {RELATIVE}")
     if len(normals) < 2 * folds:
         raise InputError(f"cross_fit: {folds} folds of {len(normals)} normal images leave some with less than two")
     parts = torch.randperm(len(normals), generator=generator(detector.seed, "cross_fit", "folds")).chunk(folds)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.evaluation import aupro, image_auroc
+from anomaly_lib.evaluation.thresholds import RELATIVE
 from anomaly_lib.methods.base import Method, ScoreMaps
 from anomaly_lib.params import Selection
 from anomaly_lib.synthesis import synthesize
@@ -19,12 +20,14 @@ CRITERIA = ("synthetic_image_auroc", "synthetic_aupro_030")
 
 def selection_metrics(
     detector: Method, normals: Tensor, scored: ScoreMaps, settings: Selection, region: Tensor | None = None
-) -> dict[str, float | None]:
+) -> dict[str, float | str | None]:
     """Image AUROC and AUPRO 0.3 on synthetic anomalies, the `CRITERIA`, confined to the region of interest ``region``.
 
     ``normals`` (N, 3, S, S) held-out normal images, ``scored`` what the detector says of them. The anomalies are the
-    same for every method of the same image size, seed 0.
+    same for every method of the same image size, seed 0. None with a ``reason`` where scores are relative to their set.
     """
+    if detector.scores_are_relative:
+        return dict.fromkeys(CRITERIA) | {"reason": RELATIVE}
     draw = generator(0, "selection", "anomalies")
     made = [synthesize(normals, normals, draw, settings.recipe, keep_steps=False) for _ in range(settings.copies)]
     answers = [detector.score(batch.image, region=region) for batch in made]

@@ -10,7 +10,17 @@ from anomaly_lib.params import Params, params_hash
 from anomaly_lib.pipeline.runs import runs_of
 from anomaly_lib.registry import is_baseline, method_class, shown_name
 from anomaly_lib.reporting.results import METRICS, TITLES, mean_cell, parts_table, table
-from anomaly_lib.reporting.sections import choices, groups_section, intervals, pairs, promises, uncertain_section
+from anomaly_lib.reporting.review import review_section
+from anomaly_lib.reporting.sections import (
+    COMPARED,
+    choices,
+    groups_section,
+    intervals,
+    pairs,
+    promises,
+    ranking,
+    uncertain_section,
+)
 from anomaly_lib.reporting.tables import markdown_table
 
 FILE = Path(__file__).with_name("published.json")
@@ -31,9 +41,12 @@ def results_markdown(rows: Sequence[dict], params: Params, stamp: dict[str, str]
     ``rows`` as ``collect`` gives them, from ``reports``, where the runs' other files lie.
     """
     parts = [_header(rows, params, stamp)]
-    parts += [f"## {m.title}\n\n{m.definition[0].upper()}{m.definition[1:]}.\n\n{table(rows, m.key)}" for m in METRICS]
+    for m in METRICS:
+        parts += [f"## {m.title}", f"{m.definition[0].upper()}{m.definition[1:]}.", table(rows, m.key)]
+        parts += [ranking(rows, m.key)] if m.key in COMPARED else []
     parts += [intervals(rows), promises(rows), choices(rows, params, reports), pairs(rows)]
-    parts += [groups_section(params, reports), uncertain_section(params, reports), _score_parts(rows)]
+    parts += [groups_section(params, reports), uncertain_section(params, reports)]
+    parts += [review_section(params, reports), _score_parts(rows)]
     parts += [_reasons(rows), published_section(rows, params), _where(rows, params)]
     parts += [_pictures(rows)] if params.gif.in_report else []
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -121,14 +134,16 @@ def _pictures(rows: Sequence[dict]) -> str:
     pairs = dict.fromkeys((row["method"], row["category"]) for row in shown)
     if not pairs:
         return ""
-    introduction = "## Pictures\n\nMaps on one scale a model: 0 the median normal pixel, 1 the threshold."
-    return "\n\n".join([introduction, *(_picture(method, category) for method, category in pairs)])
+    words = (
+        "First images of each type by name, found defects first; the band says what the image score decided. "
+        "Maps on one scale per model: 0 the median normal pixel, 1 the threshold."
+    )
+    return "\n\n".join([f"## Pictures\n\n{words}", *(_picture(method, category) for method, category in pairs)])
 
 
 def _picture(method: str, category: str) -> str:
-    alt = (
-        f"{shown_name(method)} on {category}: input, truth, anomaly map and pixels above the threshold for test images"
-    )
+    name = f"{shown_name(method)} on {category}"
+    alt = f"{name}: photo with true outline, anomaly map and pixels above the threshold of test images"
     file = f"gifs/{method}-{category}"
     return f"### {shown_name(method)}, {category}\n\n![{alt}]({file}.gif)\n\n[the same without motion]({file}.png)"
 
@@ -143,41 +158,37 @@ def published() -> dict:
 
 
 def published_section(rows: Sequence[dict], params: Params) -> str:
-    """Means of the published results with their settings; on data that they were made on, ours beside them too."""
-    lines = [
-        {"results": f"{e['method']}: {e['source']}", "data": e["dataset"]}
-        | {TITLES[key]: _percent(e["mean"].get(key)) for key in SHOWN}
-        | {"settings": e["settings"], "confidence": e["confidence"]}
-        for e in published()["entries"]
-    ]
-    words = (
-        f"## Published results\n\nOf one model per category, as shares of 1. {_relation(params)} "
-        "None of them held out data to choose on; DMAD's were maximised over two scores on the test labels; none "
-        "reports several seeds. A dash: not published. Confidence: "
-        + "; ".join(f"*{word}*: {meaning}" for word, meaning in published()["about"]["confidence"].items())
-    )
-    return "\n\n".join([f"{words}.", markdown_table(lines), *_side_by_side(rows, params)])
-
-
-def _relation(params: Params) -> str:
+    """Where published results stand; on data that they were made on, theirs beside ours by category."""
     if params.published_as is None:
-        return "**Made on other data than ours, mostly with larger networks and longer training: not comparable.**"
-    return f"Ours on {params.published_as}: settings differ where the params of a method say so."
+        words = "were made on other data than these, mostly with larger networks and longer training: not comparable"
+        return f"## Published results\n\nThose of `docs/evidence.md` {words}."
+    words = (
+        f"## Published results\n\nOf one model per category, on {params.published_as}, as shares of 1; settings "
+        "differ. Who got them, how, and what is odd about them: `docs/evidence.md`. A dash: not published."
+    )
+    return "\n\n".join([words, *_side_by_side(rows, params)])
 
 
 def _side_by_side(rows: Sequence[dict], params: Params) -> list[str]:
     """For each shown metric, our methods and the published ones by category."""
-    entries = [e for e in published()["entries"] if e["dataset"] == params.published_as and e["per_category"]]
     tables = []
-    for key in SHOWN if entries else ():
+    for key in SHOWN:
+        theirs = published_by_category(str(params.published_as), key, params.categories)
         lines = []
         for category in params.categories:
             ours = {f"{shown_name(name)}, ours": mean_cell(rows, name, category, key) for name in params.methods}
-            theirs = {e["id"]: _percent(e["per_category"].get(category, {}).get(key)) for e in entries}
-            lines.append({"category": category} | ours | theirs)
+            lines.append({"category": category} | ours | theirs[category])
         tables.append(f"### {TITLES[key]}, beside the published\n\n{markdown_table(lines)}")
     return tables
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value / 100:.3f}"
+def published_by_category(dataset: str, key: str, categories: Sequence[str]) -> dict[str, dict[str, str]]:
+    """{category: {id of an entry: its value as text}}, of the entries that have the metric for one of them."""
+    entries = {e["id"]: e["per_category"] for e in published()["entries"] if e["dataset"] == dataset}
+    there = {name: found for name, found in entries.items() if any(key in found.get(c, {}) for c in categories)}
+    return {c: {name: as_share(found.get(c, {}).get(key)) for name, found in there.items()} for c in categories}
+
+
+def as_share(percent: float | None) -> str:
+    """A published number, in percent, as tables show ours; a dash where there is none."""
+    return "–" if percent is None else f"{percent / 100:.3f}"

@@ -86,16 +86,22 @@ def distinct(rows: Sequence[dict], key: str) -> list[Any]:
 
 
 def table(rows: Sequence[dict], metric: str, methods: Sequence[str] = tuple(baselines_last(METHODS))) -> str:
-    """Markdown table of one metric: one row per method; the average first, then one column per category."""
+    """Markdown table of one metric: one row per method; image side and average first, then one column per category."""
     there, categories = distinct(rows, "method"), distinct(rows, "category")
     return markdown_table(
         [
-            {"method": shown_name(method), "average": average_cell(rows, method, metric)}
+            {"method": shown_name(method), "px": _side(rows, method), "average": average_cell(rows, method, metric)}
             | {category: mean_cell(rows, method, category, metric) for category in categories}
             for method in methods
             if method in there
         ]
     )
+
+
+def _side(rows: Sequence[dict], method: str) -> str:
+    """The side in pixels of the images that a method saw."""
+    sides = {str(row["image_size"]) for row in rows if row["method"] == method and "image_size" in row}
+    return ", ".join(sorted(sides)) or "–"
 
 
 def mean_cell(rows: Sequence[dict], method: str, category: str, metric: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.params import Resize
 from anomaly_lib.data.images import squeezed
 from anomaly_lib.data.regions import Polygon, rasterise
 from anomaly_lib.methods.detector import Detector
@@ -61,7 +62,7 @@ def score_in_tiles(
         batch = tiles[start : start + TILES_AT_ONCE]
         chosen, inside = _within(region, batch, (height, width), size)
         if chosen:
-            maps, found, _ = method.see(tile_images(photo, chosen, size), inside)
+            maps, found, _ = method.see(tile_images(photo, chosen, size, method.image_resize), inside)
             for tile, values in zip(chosen, maps, strict=True):
                 blended.add(tile, resized(values, (tile.height, tile.width)))
             scores += found.tolist()
@@ -73,9 +74,11 @@ def score_in_tiles(
     return TiledScore(blended.values, scores[worst], looked_at[worst], len(looked_at))
 
 
-def tile_images(photo: np.ndarray, tiles: Sequence[Tile], image_size: int) -> np.ndarray:
+def tile_images(
+    photo: np.ndarray, tiles: Sequence[Tile], image_size: int, resize: Resize = "antialiased"
+) -> np.ndarray:
     """Tiles of a photo (H, W, 3) uint8 as (N, 3, S, S) float32 in [0, 1]."""
-    return np.stack([squeezed(photo[tile.window], image_size) for tile in tiles])
+    return np.stack([squeezed(photo[tile.window], image_size, resize) for tile in tiles])
 
 
 def resized(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

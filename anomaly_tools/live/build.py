@@ -13,7 +13,6 @@ import numpy as np
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.data.folder import load_category
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.figures.style import MAP_COLOURS, save_figure, use_style
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import Params, project_root
@@ -73,7 +72,9 @@ def _write_category(params: Params, category: str, output: Path, bundles: Path) 
     for name in METHODS:
         model = load_model(find_model(params, name, category))
         size = model.method.image_size
-        made = live_model(model, found.folder, load_images(found.test, size).numpy(), bundles)
+        if model.method.image_resize != "antialiased":
+            raise InputError(f"{name}: the page resizes photos with antialiasing, and this model wants another way")
+        made = live_model(model, found.folder, model.method.images(found.test).numpy(), bundles)
         _write(output / category / f"{name}.js", f'LIVE.files["{category}/{name}"] = "{packed(made.onnx)}";\n')
         kept.append(f"{name} {'half' if made.half else 'full'}")
         seen.append(Seen(model.method.title, model.thresholds, made.maps, made.scores))

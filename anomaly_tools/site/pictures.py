@@ -46,8 +46,7 @@ def derived_alt(notebook, position: int) -> str:
 
 def html_picture(output, alt: str) -> str:
     """An ``img`` element that holds a plain image output, with the words ``alt``."""
-    kind = bare_kind(output)
-    return image_element(base64.b64decode(output["data"][kind]), alt, kind)
+    return image_element(base64.b64decode(output["data"][bare_kind(output)]), alt)
 
 
 def with_stored_pictures(text: str, folder: Path, address: str) -> str:

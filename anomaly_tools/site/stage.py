@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 
+from anomaly_course.lessons.cells import lesson_files
 from anomaly_lib.base.errors import InputError
 from anomaly_tools import PACKAGES
 from anomaly_tools.site.execute import executed_copy, pipeline_copy, sources
@@ -113,7 +114,7 @@ def _api_block(root: Path, name: str) -> str:
 
 
 def _home(root: Path, notebooks: list[Path], pages: list[Path], api: list[Path]) -> str:
-    lessons = [page for page in notebooks if page.parent.name == "lessons"]
+    lessons = [file.relative_to(root) for file in lesson_files(root)]
     scratch = [page for page in notebooks if page.parent.name == "from_scratch"]
     docs = [page for page in pages if page.parts[0] == "docs"]
     ledgers = [page for page in docs if "fidelity" in page.parts]

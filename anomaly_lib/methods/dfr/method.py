@@ -1,14 +1,13 @@
-"""DFR as a method: fit, score, explain.
+"""DFR as a method: how it is fitted, and what it says of images.
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/dfr.md: batches of random
 locations instead of whole images; reconstruction in a whitened space; a one-cycle schedule; a smoothed map. The
-preset ``official_12`` takes all of that back, except that features are read before the next convolution's padding
-(the authors' maps are up to 2 pixels too wide and so misregistered).
+presets ``official_12`` and ``official_16`` take the switches back; rows whose switch is "none" stay: batches are random
+locations, and features are read before the next convolution's padding (the authors' maps are misregistered).
 
 Shapes: N images, C channels, S image side, g grid side, M locations of a batch.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.backbones import Backbone, FeatureCache
-from anomaly_lib.methods.base import Method, ScoreMaps, in_batches, parameter_count, within
+from anomaly_lib.methods.base import Method, in_batches, parameter_count, within
 from anomaly_lib.methods.dfr.features import RegionalFeatures
 from anomaly_lib.methods.dfr.network import DfrModel, FeatureAutoencoder, reconstruction_error
 from anomaly_lib.methods.dfr.params import DfrParams
@@ -47,8 +46,8 @@ class Dfr(Method[DfrParams, DfrModel]):
         self.check(normals)
         channels, grid = sum(self.features.channels), self.params.feature_size**2
         with FeatureCache(len(normals) * grid, channels, self.params.memory_gigabytes, work) as cache:
-            for features in self._features(normals, "DFR features", progress):
-                cache.append(rearrange(features, "n c h w -> (n h w) c"))
+            for batch in in_batches(normals, "DFR features", progress):
+                cache.append(rearrange(self.features(batch.to(self.device)), "n c h w -> (n h w) c"))
             self._build(cache.draw(STATISTICS_LOCATIONS, generator(self.seed, "dfr", "statistics")))
             task = self._task(cache, self.identity(normals))
             history = train(task, work / "training.pt" if work else None, progress)
@@ -56,26 +55,15 @@ class Dfr(Method[DfrParams, DfrModel]):
                 self._fit_location_scale(cache, self.params.location_prior)
         return history
 
-    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
-        self.check(images)
-        size, sigma, maps = self.params.image_size, self.params.smoothing_sigma, []
-        for features in self._features(images, "DFR scores", progress):
-            errors = upsampled(self.fitted(features), size)
-            maps.append(smoothed(errors, sigma, "mirrored").cpu())
-        confined = within(torch.cat(maps), region)
-        return ScoreMaps(confined, confined.amax(dim=(1, 2)))
-
-    def explain(self, images: Tensor) -> dict[str, Tensor]:
-        """``map``: the anomaly map; each layer's name: that layer's mean squared error, unsmoothed."""
-        pairs = [self.fitted.reconstructed(features) for features in self._features(images)]
-        target, reconstruction = (torch.cat(half) for half in zip(*pairs, strict=True))
-        return {"map": self.score(images).maps} | self._layer_errors(target, reconstruction)
-
     def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
-        features = self.features(images)
-        errors = upsampled(self.fitted(features), self.image_size)
-        maps = within(smoothed(errors, self.params.smoothing_sigma, "mirrored"), region)
-        return {"map": maps, "score": maps.amax(dim=(1, 2))} | self._layer_errors(*self.fitted.reconstructed(features))
+        """Beside map and score each layer's mean squared error, unsmoothed, by the layer's name."""
+        target, reconstruction = self.fitted.reconstructed(self.features(images))
+        errors = self.fitted.location(reconstruction_error(target, reconstruction))
+        maps = within(smoothed(upsampled(errors, self.image_size), self.params.smoothing_sigma, "mirrored"), region)
+        targets, reconstructions = self.features.split(target), self.features.split(reconstruction)
+        layers = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
+        shown = {layer: upsampled(error, self.image_size) for layer, error in layers.items()}
+        return {"map": maps, "score": maps.amax(dim=(1, 2))} | shown
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         try:
@@ -143,14 +131,3 @@ class Dfr(Method[DfrParams, DfrModel]):
         pairs = (self.fitted.reconstructed(batch.to(self.device)) for batch in in_batches(chosen))
         errors = torch.cat([reconstruction_error(*pair) for pair in pairs])
         self.fitted.location.scale.copy_(location_scale(errors, prior))
-
-    def _layer_errors(self, target: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
-        """Each layer's mean squared error, (N, S, S) on the CPU."""
-        targets, reconstructions = self.features.split(target), self.features.split(reconstruction)
-        errors = {layer: reconstruction_error(targets[layer], reconstructions[layer]) for layer in targets}
-        return {layer: upsampled(error, self.image_size).cpu() for layer, error in errors.items()}
-
-    def _features(self, images: Tensor, description: str = "", progress: bool = False) -> Iterator[Tensor]:
-        """Features (n, C, g, g) of one batch of images after another."""
-        for batch in in_batches(images, description, progress):
-            yield self.features(batch.to(self.device))

@@ -11,6 +11,7 @@ VGG19_RELUS_16 = [*VGG19_RELUS_12, *(f"relu5_{i}" for i in range(1, 5))]
 
 # What the authors' code does; docs/fidelity/dfr.md has a row for each difference to the default.
 OFFICIAL = {
+    "image_resize": "nearest",
     "backbone": "vgg19",
     "layers": VGG19_RELUS_12,
     "reflect_padding": True,

@@ -1,7 +1,7 @@
 """DMAD as a method: fit, score, explain.
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/dmad.md. The presets
-``official_image`` and ``official_pixel`` take all of that back.
+``official_image`` and ``official_pixel`` take the switches back; rows whose switch is "none" stay.
 
 Shapes: N images, S image side; level l is (N, C_l, h_l, w_l), finest first.
 """

@@ -1,8 +1,8 @@
-"""DRAEM as a method: fit, score, explain.
+"""DRAEM as a method: how it is fitted, and what it says of images.
 
 Deviates from the authors' code, each a switch in params and a row in docs/fidelity/draem.md: small widths, images and a
 one-cycle schedule, so that a training takes minutes on a CPU; no rotation of normal images; bfloat16 convolutions while
-training in native numerics. The preset ``official`` takes all of that back, ``paper`` follows the paper's text instead.
+training in native numerics. The preset ``official`` takes the switches back, ``paper`` follows the paper's text.
 
 Shapes: N images, S image side.
 """
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import derived_seed, generator
-from anomaly_lib.methods.base import Method, ScoreMaps, in_batches, parameter_count, within
+from anomaly_lib.methods.base import Method, parameter_count, within
 from anomaly_lib.methods.draem.losses import draem_losses
 from anomaly_lib.methods.draem.network import FIRST_LAYER, DraemNetworks, anomaly_maps, initialise
 from anomaly_lib.methods.draem.params import DraemParams
@@ -48,16 +48,8 @@ class Draem(Method[DraemParams, DraemNetworks]):
         task = self._task(batches, self.identity(normals))
         return train(task, work / "training.pt" if work else None, progress)
 
-    def score(self, images: Tensor, progress: bool = False, region: Tensor | None = None) -> ScoreMaps:
-        maps = within(self._detect(images, "DRAEM scores", progress)[1], region)
-        return ScoreMaps(maps, self._image_scores(maps))
-
-    def explain(self, images: Tensor) -> dict[str, Tensor]:
-        """``map``: the anomaly map; ``reconstruction``: the image as the first network repairs it, unbounded."""
-        reconstructions, maps = self._detect(images, "DRAEM", False)
-        return {"map": maps, "reconstruction": reconstructions}
-
     def outputs(self, images: Tensor, region: Tensor | None = None) -> dict[str, Tensor]:
+        """``reconstruction``: the image as the first network repairs it, unbounded."""
         reconstructions, maps = self._reconstruct_and_segment(images)
         maps = within(maps, region)
         return {"map": maps, "score": self._image_scores(maps), "reconstruction": reconstructions}
@@ -73,12 +65,8 @@ class Draem(Method[DraemParams, DraemNetworks]):
         wanted = {key: getattr(params, key) for key in widths}
         if widths != wanted:
             raise InputError(f"this DRAEM model has {_listed(widths)}, but the params say {_listed(wanted)}")
-        networks = self.networks()
-        try:
-            networks.load_state_dict(state)
-        except RuntimeError as error:
-            raise InputError(f"these tensors are not of a DRAEM model: {' '.join(str(error).split())}") from None
-        self._place(networks)
+        self.restore(self.networks(), state)
+        self._place(self.fitted)
 
     def architecture(self) -> list[dict]:
         """One row per block, in the order in which an image passes them."""
@@ -149,14 +137,6 @@ class Draem(Method[DraemParams, DraemNetworks]):
             return rearrange(panels, "panel n c h w -> c (n h) (panel w)")
 
         return picture
-
-    def _detect(self, images: Tensor, description: str, progress: bool) -> tuple[Tensor, Tensor]:
-        """Reconstructions (N, 3, S, S) and maps (N, S, S) on the CPU."""
-        self.check(images)
-        self.fitted.eval()
-        pairs = [self._reconstruct_and_segment(batch) for batch in in_batches(images, description, progress)]
-        reconstructions, maps = (torch.cat(half) for half in zip(*pairs, strict=True))
-        return reconstructions, maps
 
     @torch.no_grad()
     def _reconstruct_and_segment(self, images: Tensor) -> tuple[Tensor, Tensor]:

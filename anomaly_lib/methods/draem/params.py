@@ -12,6 +12,7 @@ SIDE_FACTOR = 32  # the discriminative network halves the side five times
 # What the authors' code does; docs/fidelity/draem.md has a row for each difference to the default.
 OFFICIAL = {
     "image_size": 256,
+    "image_resize": "bilinear",
     "reconstructive_width": 128,
     "discriminative_width": 64,
     "synthesis": {},  # the recipe's own defaults are the authors'

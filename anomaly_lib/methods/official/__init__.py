@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from anomaly_lib.base.errors import InputError, nearest
 from anomaly_lib.data import load_category
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.base import Method
 from anomaly_lib.methods.checkpoints import RECORD, TrainedModel, load_model, save_model, score_samples
@@ -119,9 +118,9 @@ def _refuse_trained(output: Path) -> None:
 def _thresholds(detector: Method, data: Path, category: str, progress: bool) -> dict[str, Any]:
     """Thresholds from all normal training images, and the word that they may have been trained on."""
     normals = load_category(data, category).train
-    detector.calibrate(load_images(normals, detector.params.image_size), progress)
+    detector.calibrate(detector.images(normals), progress)
     scored = score_samples(detector, normals, "thresholds", progress)
-    found = calibrate(scored.scores, scored.maps, Thresholds())
+    found = calibrate(scored.scores, scored.maps, Thresholds(), relative=detector.scores_are_relative)
     found["normal_images"] = found.pop("held_out_images")  # nobody can say that they were held out
     return found | {"source": ON_TRAINING_IMAGES}
 

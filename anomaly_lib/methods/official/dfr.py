@@ -19,8 +19,8 @@ from anomaly_lib.methods.official.files import (
 PRESETS = {3456: "official_12", 5504: "official_16"}
 """By the number of feature channels: VGG19's layers up to the fourth or the fifth block."""
 NOT_IN_THE_FILE = (
-    *("image_size", "backbone", "layers", "reflect_padding", "feature_size", "resize", "feature_space"),
-    *("location_prior", "smoothing_sigma"),
+    *("image_size", "image_resize", "backbone", "layers", "reflect_padding", "feature_size", "resize"),
+    *("feature_space", "location_prior", "smoothing_sigma"),
 )
 """Params that decide on a map and that the authors' file takes for granted."""
 

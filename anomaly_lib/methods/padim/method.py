@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.backbones import Backbone, on_one_grid, pyramid_layers
-from anomaly_lib.methods.base import Baseline, in_batches, within
+from anomaly_lib.methods.base import Method, in_batches, within
 from anomaly_lib.methods.maps import smoothed, upsampled
 from anomaly_lib.methods.padim.params import PadimParams
 
@@ -36,7 +36,7 @@ class PadimModel(nn.Module):
         return torch.linalg.vector_norm(torch.einsum("lcd,nld->nlc", self.whitening, vectors - self.mean), dim=-1)
 
 
-class Padim(Baseline[PadimParams, PadimModel]):
+class Padim(Method[PadimParams, PadimModel]):
     """Patch Distribution Modeling."""
 
     name = "padim"

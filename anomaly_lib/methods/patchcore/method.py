@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.backbones import Backbone, FeatureCache, on_one_grid, pyramid_layers
-from anomaly_lib.methods.base import Baseline, in_batches, within
+from anomaly_lib.methods.base import Method, in_batches, within
 from anomaly_lib.methods.maps import smoothed, upsampled
 from anomaly_lib.methods.patchcore.params import PatchcoreParams
 
@@ -49,7 +49,7 @@ class PatchcoreModel(nn.Module):
         return (1 - 1 / (spread - largest).exp().sum(dim=1)) * largest[:, 0]
 
 
-class Patchcore(Baseline[PatchcoreParams, PatchcoreModel]):
+class Patchcore(Method[PatchcoreParams, PatchcoreModel]):
     """Nearest neighbours on a coreset of normal patches."""
 
     name = "patchcore"

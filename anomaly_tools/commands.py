@@ -1,23 +1,16 @@
-"""The commands of ``python -m anomaly_lib data``, and where the tools are that commands use."""
+"""Commands of ``python -m anomaly_lib`` that are tools, not methods; ``anomaly_lib.cli`` adds them to its own."""
 
-import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from anomaly_lib.base.errors import InputError
+from anomaly_lib.base import numerics
+from anomaly_lib.cli import PLAIN
 
-PLAIN: dict[str, Any] = {
-    "rich_markup_mode": None,
-    "pretty_exceptions_enable": False,
-    "add_completion": False,
-    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 120},
-}
-"""How every group of commands is shown: as plain text."""
-app = typer.Typer(**PLAIN)
+app, data = typer.Typer(), typer.Typer(**PLAIN)
 
 DataFolder = Annotated[Path, Argument(help="folder of categories in MVTec shape")]
 Categories = Annotated[list[str] | None, Option(help="only this one; may be repeated")]
@@ -25,55 +18,114 @@ Source = Annotated[Path, Argument(help="folder of the category, in MVTec shape")
 Target = Annotated[Path, Argument(help="new folder for the copy")]
 MaxGigabytes = Annotated[float | None, Option(help="refuse to write more")]
 
-TOOLS = {
-    "check": "anomaly_tools.check",
-    "compare": "anomaly_tools.compare",
-    "fanout": "anomaly_tools.fanout",
-    "profile": "anomaly_tools.profiles",
-    "times": "anomaly_tools.times",
-    "data align": "anomaly_tools.alignment",
-    "data move": "anomaly_tools.alignment",
-    "data tile": "anomaly_tools.tile_copies",
-    "data validate": "anomaly_tools.validate",
-    "data sample": "anomaly_tools.sample.write",
-    "data ingest": "anomaly_tools.ingest",
-    "data ready": "anomaly_tools.ingest.ready",
-}
-"""Command -> the module that does it. The library does not import tools: they are found by name."""
+Only = Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")]
+Profile = Annotated[str | None, Option(help="a folder under profiles/; default: the root profile")]
 
 # Each command imports what it needs: `data describe` must not wait for torch.
 
 
-def tool(command: str) -> Any:
-    """The module of a command in ``TOOLS``. Raises InputError where only the library is installed."""
-    package = TOOLS[command].partition(".")[0]
-    try:
-        return importlib.import_module(TOOLS[command])
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise InputError(f"'{command}' is part of {package}, which is not installed; run 'make env'") from None
+def add_to(commands: typer.Typer) -> None:
+    """Add these to the library's commands, once."""
+    if data not in (group.typer_instance for group in commands.registered_groups):
+        commands.registered_commands[:0] = app.registered_commands
+        commands.add_typer(data, name="data", help="Sample data, public data, your own photos.")
 
 
 @app.command()
+def check() -> int:
+    """Is this environment complete? [OK] and [FAIL] lines."""
+    from anomaly_tools.check import run
+
+    return run()
+
+
+@app.command()
+def fanout(
+    profile: Profile = None,
+    jobs: Annotated[int | None, Option(min=1, help="stages at a time; default: the number of cores")] = None,
+    workers: Annotated[int | None, Option(min=1, help="worker processes instead, one per GPU")] = None,
+    scheduler: Annotated[str | None, Option(help="address of a Dask scheduler; see docs/cluster.md")] = None,
+    methods: Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")] = None,
+    categories: Annotated[
+        str | None, Option(help="only these, with commas between them; leaves the report out")
+    ] = None,
+) -> int:
+    """Run the stages of a profile side by side."""
+    from anomaly_tools.fanout import run
+
+    return run(profile, jobs, workers, scheduler, methods, categories)
+
+
+@app.command("profile")
+def new_profile(
+    name: Annotated[str, Argument(help="of the new folder under profiles/")],
+    data: Annotated[str, Option(help="folder of its data, such as data/visa")],
+    like: Annotated[str | None, Option(help="profile with the settings; default: the root profile")] = None,
+    category: Annotated[
+        list[str] | None, Option(help="only this one; may be repeated; default: all in the data")
+    ] = None,
+    textures: Annotated[str | None, Option(help="folder of textures; default: those of the settings")] = None,
+) -> int:
+    """Make a profile for other data from one that is there."""
+    from anomaly_tools.profiles import run
+
+    return run(name, like, data, category, textures)
+
+
+@app.command()
+def times(
+    profile: Profile = None,
+    repeats: Annotated[int, Option(min=1, help="photos to time")] = 50,
+) -> int:
+    """Training times, latency and sizes of models."""
+    from anomaly_lib.params import load_profile
+
+    params = load_profile(profile)
+    numerics.choose(params.numerics)  # before the tool loads torch
+    from anomaly_tools.times import run
+
+    return run(params, repeats)
+
+
+@app.command()
+def compare(
+    profile: Profile = None,
+    folder: Annotated[Path | None, Option("--with", help="against another clone, or its reports folder")] = None,
+    json: Annotated[bool, Option("--json", help="print all of it as JSON")] = False,
+) -> int:
+    """Compare results with those that git holds.
+
+    Compares the results in this work tree with the committed ones: each number is equal, equal after rounding, within
+    the spread of seeds, or beyond it. Exit code 0: all equal, at least after rounding, or git holds no results of the
+    profile. 1: something differs or is missing. 2: cannot be compared.
+    """
+    from anomaly_tools.compare import run
+
+    return run(profile, folder, json)
+
+
+@data.command()
 def sample(
     output: Annotated[Path, Option()] = Path("data"),
     seed: Annotated[int | None, Option(help="another seed gives another data set")] = None,
     workers: Annotated[int, Option(min=1, help="processes; the bytes do not change")] = 1,
 ) -> int:
     """Write the procedural sample data set."""
-    return tool("data sample").run(output, seed, workers)
+    from anomaly_tools.sample.write import run
+
+    return run(output, seed, workers)
 
 
-@app.command()
+@data.command()
 def ready(params_file: Annotated[str, Argument(help="such as profiles/paper/params.yaml")]) -> None:
     """Is the data of a profile there, and if not, what to get?"""
     from anomaly_lib.params import load_params
+    from anomaly_tools.ingest.ready import require_data
 
-    tool("data ready").require_data(load_params(params_file))
+    require_data(load_params(params_file))
 
 
-@app.command(
+@data.command(
     epilog="""\b
 examples:
   data ingest elpv                                      from the installed package elpv-dataset
@@ -96,23 +148,26 @@ def ingest(
 
     Copies the files, unchanged, into one layout. Interrupted, the same command goes on. Exit code 2: bad input.
     """
-    ingests = tool("data ingest")
-    request = ingests.Request(layout, tuple(sources or ()), tuple(category or ()), name, good, bad, masks)
-    print(ingests.ingest(request, output).report())
+    from anomaly_tools.ingest import Request, ingest
+
+    request = Request(layout, tuple(sources or ()), tuple(category or ()), name, good, bad, masks)
+    print(ingest(request, output).report())
 
 
-@app.command()
+@data.command()
 def describe(data: DataFolder, category: Categories = None) -> None:
     """Print counts, sizes and defect areas of a data folder."""
-    from anomaly_lib.data import describe
+    from anomaly_tools import describe
 
     print(describe.to_markdown(describe.describe(data, category, progress=True)), end="")
 
 
-@app.command()
+@data.command()
 def validate(data: DataFolder, category: Categories = None) -> int:
     """Print every problem of a data folder, one line each."""
-    problems = tool("data validate").validate(data, category, progress=True)
+    from anomaly_tools.validate import validate
+
+    problems = validate(data, category, progress=True)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if not problems:
@@ -120,7 +175,7 @@ def validate(data: DataFolder, category: Categories = None) -> int:
     return 2 if problems else 0
 
 
-@app.command()
+@data.command()
 def align(
     source: Source,
     target: Target,
@@ -132,11 +187,13 @@ def align(
     Every photo is turned and shifted onto the reference. One that does not come to resemble it clearly more is copied
     as it is. What was done to each stands in alignment.json, and where a photo has real pixels in valid/.
     """
-    summary = tool("data align").align_category(source, target, reference, max_gigabytes=max_gigabytes)
+    from anomaly_tools.alignment import align_category
+
+    summary = align_category(source, target, reference, max_gigabytes=max_gigabytes)
     print(f"wrote {target}: {summary}")
 
 
-@app.command()
+@data.command()
 def move(
     source: Source,
     target: Target,
@@ -146,13 +203,13 @@ def move(
     max_gigabytes: MaxGigabytes = None,
 ) -> None:
     """Copy a category with photos turned and shifted at random."""
-    count = tool("data move").move_category(
-        source, target, seed, degrees=degrees, shift=shift, max_gigabytes=max_gigabytes
-    )
+    from anomaly_tools.alignment import move_category
+
+    count = move_category(source, target, seed, degrees=degrees, shift=shift, max_gigabytes=max_gigabytes)
     print(f"wrote {target}: {count} images moved, seed {seed}")
 
 
-@app.command()
+@data.command()
 def tile(
     source: Source,
     target: Target,
@@ -168,7 +225,8 @@ def tile(
     the same size.
     """
     from anomaly_lib.tiling.grid import Tiling
+    from anomaly_tools.tile_copies import tile_category
 
     tiling = Tiling(size, overlap)
-    counts = tool("data tile").tile_category(source, target, tiling, train_only=train_only, max_gigabytes=max_gigabytes)
+    counts = tile_category(source, target, tiling, train_only=train_only, max_gigabytes=max_gigabytes)
     print(f"wrote {target}: {counts}")
