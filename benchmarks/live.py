@@ -21,7 +21,6 @@ import anomaly_lib  # noqa: F401  chooses numerics before NumPy and torch load
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import make_deterministic
 from anomaly_lib.data import load_category
-from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.methods.checkpoints import load_model
 from anomaly_lib.params import load_profile, project_root
@@ -72,8 +71,7 @@ def main() -> int:
 def compared(browser, params, category: str, method: str) -> dict:
     """One row of the table."""
     model = load_model(find_model(params, method, category))
-    size = model.method.image_size
-    images = load_images(load_category(project_root() / params.data, category).test, size).numpy()
+    images = model.method.images(load_category(project_root() / params.data, category).test).numpy()
     maps, scores, _ = model.method.see(images)
     answers = [browser.execute_async_script(ASK, category, index, method) for index in range(len(images))]
     seen, found = ([decoded(answer[name]) for answer in answers] for name in ("image", "map"))
