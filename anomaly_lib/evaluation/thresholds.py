@@ -113,7 +113,7 @@ def calibrate(scores, maps, settings: Thresholds, region=None, relative: bool = 
         "pixel_rule": settings.pixel_rule,
         "pixel_requested_rate": _requested_rate(settings.pixel_rule, settings.pixel_false_positive_rate),
     }
-    refused = {
+    refused: dict[str, Any] = {
         "image": None,
         "held_out_scores": [],
         "image_requested_rate": None,
