@@ -1,5 +1,6 @@
 """Which names may become files and folders, on any system."""
 
+import re
 import unicodedata
 
 _LETTERS_AND_DIGITS = {"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"}  # marks: accents, vowel signs
