@@ -42,7 +42,9 @@ def assert_a_prediction_is_kept(page) -> None:
     """The lesson's first one: an option by keyboard, the button, and words that say so."""
     (radio, *_) = page.find_elements("css selector", ".widget-radio input")
     (button, *_) = [one for one in page.find_elements("css selector", ".jupyter-button") if one.text == ASK]
-    said = "return [...document.querySelectorAll('.jupyter-widgets')].some(e => e.textContent.startsWith('Kept: '))"
+    said = (
+        "return [...document.querySelectorAll('.jupyter-widgets')].some(e => e.textContent.trim().startsWith('Kept: '))"
+    )
     for element in (radio, button):
         page.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", element)
         element.send_keys(Keys.SPACE)
