@@ -24,6 +24,19 @@ _FORBIDDEN_CATEGORIES = {
 }
 
 
+_MARKUP = re.compile(r"[\\|]|<(?=[A-Za-z/!?])|!(?=\[)")
+
+
+def printable(text: str) -> str:
+    """Text with file names in it as one valid line: undecodable bytes and control characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def as_cell(value: object) -> str:
+    """A value as one cell of a Markdown table: whatever a name holds makes no other cell, line, tag or picture."""
+    return _MARKUP.sub(lambda found: "&lt;" if found[0] == "<" else f"\\{found[0]}", printable(str(value)))
+
+
 def why_name_is_refused(name: str) -> str | None:
     """Why a category may not be called ``name``, to be read after the name, or None if it may.
 
