@@ -23,6 +23,7 @@ $(READY): requirements.lock pyproject.toml
 data: $(READY)  ## the sample data, from the store inside the repository
 	@$(BIN)/dvc pull --quiet --remote store data || { echo "error: data/ cannot be brought up to date; 'dvc pull data' says why (new data of your own there? 'dvc add data')" >&2; exit 2; }
 
+COMMA := ,
 SUBSET = $(if $(METHODS),--methods "$(METHODS)") $(if $(CATEGORIES),--categories "$(CATEGORIES)")
 
 quick: data  ## a first result in a few minutes: DFR on the nut, its table and its GIF; repro re-uses it
@@ -44,9 +45,9 @@ demo: data  ## the demos as pages without code, for a projector; PROFILE=thoroug
 	ANOMALY_DEMO_PROFILE=$(if $(PROFILE),profiles/$(PROFILE)/params.yaml) $(BIN)/python -m anomaly_course.widgets.serve
 
 live: data  ## the three detectors in a browser, one folder without server or network: build/live; needs trained models
-	$(BIN)/python -m anomaly_tools.live $(if $(PROFILE),--profile $(PROFILE))
+	$(BIN)/python -m anomaly_tools.live $(if $(PROFILE),--profile $(PROFILE)) $(if $(CATEGORIES),--categories $(subst $(COMMA), ,$(CATEGORIES)))
 
-site: data  ## the rendered site in build/site/html; runs each lesson once, a quarter of an hour the first time
+site: data  ## the rendered site in build/site/html, with the live page where 'make live' has run; lessons run once, a quarter of an hour
 	$(BIN)/python -m anomaly_tools.site execute
 	$(BIN)/python -m anomaly_tools.site build
 
@@ -54,7 +55,7 @@ slides: data  ## the lessons as slides in build/slides
 	$(BIN)/python -m anomaly_tools.site execute
 	$(BIN)/python -m anomaly_tools.site slides
 
-offline-kit: $(READY)  ## one folder that installs on laptops without network: build/offline-kit, 3.3 GB
+offline-kit: $(READY)  ## one folder that installs on laptops without network, the live page with it: build/offline-kit, 3.3 GB
 	$(BIN)/python -m anomaly_tools.offline_kit build/offline-kit
 
 course: data  ## the lessons for a course in course/: student copies, and copies with solutions

@@ -22,6 +22,7 @@ echo "2/4 environment, the longest step"
 touch .venv/.ready
 echo "3/4 sample data"
 .venv/bin/dvc pull --quiet --remote store data
+if [ -d "$kit/live" ]; then mkdir -p build && cp -r "$kit/live" build/live; fi  # for the demos' start page
 echo "4/4 checks"
 .venv/bin/python -m anomaly_lib check
 echo "ready: cd $target && make lab"

@@ -1,5 +1,7 @@
 """One folder that installs the suite on laptops without network: wheels, repository with its data, and a script.
 
+The live page lies in it too, where ``make live`` has written one: it needs no installation.
+
     python -m anomaly_tools.offline_kit build/offline-kit
 
 The wheels are those of ``requirements.lock`` for the platform that this runs on. An interrupted call is continued by
@@ -26,6 +28,7 @@ from anomaly_tools.disk import bytes_in, free_bytes
 NEEDED_BYTES = 6 * 1024**3
 """Free space to begin with: the wheels of a Linux machine take about half of it, most of that PyTorch with CUDA."""
 AT_ONCE = 40  # requirements a call of pip, which keeps none of a call that is interrupted
+LIVE = Path("build/live")
 SCRIPT = Path(__file__).with_name("offline_install.sh")
 
 
@@ -46,6 +49,9 @@ def make_kit(root: Path, kit: Path) -> None:
     with replacing(kit / "repository.bundle") as temporary:
         _output(["git", "bundle", "create", "--quiet", str(temporary.resolve()), "HEAD"], root)
     shutil.copy2(SCRIPT, kit / "install.sh")
+    shutil.rmtree(kit / "live", ignore_errors=True)
+    if (root / LIVE / "index.html").is_file():
+        shutil.copytree(root / LIVE, kit / "live")
 
 
 def lock_entries(lock: Path) -> list[str]:
@@ -106,6 +112,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _make(kit: Path) -> None:
     make_kit(project_root(), kit.resolve())
     print(f"{kit}: {bytes_in(kit) / 1e9:.1f} GB; on each laptop: bash install.sh FOLDER")
+    page = kit / "live/index.html"
+    if page.is_file():
+        print(f"{page}: the live page, which needs no installation: open it in a browser")
+    else:
+        print("no live page in it: 'make live' after 'make repro' makes one; then call again")
 
 
 if __name__ == "__main__":

@@ -522,8 +522,8 @@ def notebook_run(draw, place, sources):
 
 def tables(draw, place, sources):
     """Names in the tables of the suite: no formula in CSV, no further cell and no tag in Markdown."""
-    from anomaly_lib.data.describe import GroupRow, to_markdown
     from anomaly_lib.reporting.tables import markdown_table, write_csv
+    from anomaly_tools.describe import GroupRow, to_markdown
 
     names = [
         draw.choice((*PIECES, "=cmd|' /C calc'!A0", "<img src=x onerror=alert(1)>", "a|b", "![x](y)")) for _ in range(3)

@@ -3,13 +3,14 @@
 import time
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from urllib.parse import urlsplit
 
 import pytest
 from jupyter_server.auth.identity import PasswordIdentityProvider
 
 from anomaly_course.widgets.serve import Demos
-from tests.browser import PATIENCE, chromium, serving_demos
+from tests.browser import PATIENCE, ROOT, chromium, serving_demos
 from tests.test_browser_demos import found
 
 __all__ = ["chromium"]  # a fixture
@@ -74,6 +75,17 @@ def test_without_the_token_there_is_a_login_page_and_no_kernel(narrow, token):
 def test_without_the_token_the_interface_is_forbidden(narrow, method, path):
     assert answer_of(narrow, f"/{path}", method).status == 403
     assert answer_of(narrow, f"/{path}?token={narrow.token}", method).status in {200, 404}
+
+
+def test_the_live_page_is_served_to_those_who_have_the_token(narrow):
+    folder = ROOT / "build/live"
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder, suffix=".js") as file:
+        address = f"/live/{Path(file.name).name}"
+        assert answer_of(narrow, address).status == 302
+        assert answer_of(narrow, f"{address}?token={narrow.token}").status == 200
+        assert answer_of(narrow, f"{address}?token={narrow.token}", host="evil.example").status == 403
+        assert answer_of(narrow, f"/live/../cache/x?token={narrow.token}").status in {403, 404}
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8866", "127.0.0.1", "127.8.9.1", "[::1]:80", "demo.example"])

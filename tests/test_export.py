@@ -23,6 +23,7 @@ from anomaly_lib.evaluation import is_anomalous
 from anomaly_lib.export.bundle import digest_of, load_bundle
 from anomaly_lib.export.verify import verify
 from anomaly_lib.export.write import calibrate, export, train
+from anomaly_lib.registry import METHODS, params_class
 from tests.conftest import TINY_SETTINGS
 from tests.helpers import close_to
 
@@ -35,17 +36,29 @@ PLAIN = {
     "location_prior": None,
     "smoothing_sigma": 0.0,
 }
+OFFICIAL = {
+    "draem": TINY["draem"] | {"epochs": None, "steps": 4},
+    "dfr": {"image_size": 64, "feature_size": 16, "latent": 5, "epochs": None, "steps": 4, "batch": 128},
+    "dmad": {"image_size": 64, "backbone": "tf_efficientnet_lite0", "epochs": None, "steps": 2, "batch": 2},
+}
+"""What makes the authors' presets small; DFR's has random weights of VGG19, DMAD's another teacher."""
 VARIANTS = {
     "draem as the authors see and score": TINY["draem"] | {"channel_order": "bgr", "score_window": 21, "steps": 20},
     "dfr without its additions": TINY["dfr"] | PLAIN | {"steps": 40},
     "dmad with all that it can add": TINY["dmad"]
     | {"coordinates": "block", "deformation_map": "both", "feature_space": "standardised", "steps": 20},
     "dmad without deformation and codes": TINY["dmad"] | {"deformation": False, "codes": None, "steps": 20},
+    "draem official": OFFICIAL["draem"] | {"preset": "official"},
+    "draem paper": OFFICIAL["draem"] | {"preset": "paper"},
+    "dfr official_12": OFFICIAL["dfr"] | {"preset": "official_12"},
+    "dfr official_16": OFFICIAL["dfr"] | {"preset": "official_16"},
+    "dmad official_image": OFFICIAL["dmad"] | {"preset": "official_image", "score_normalisation": "normals"},
+    "dmad official_pixel": OFFICIAL["dmad"] | {"preset": "official_pixel", "score_normalisation": "normals"},
     "mean_image": TINY["mean_image"],
     "padim": TINY["padim"],
     "patchcore": TINY["patchcore"],
 }
-"""Settings that change what a method computes; the fixture ``bundle`` is DFR's default."""
+"""Settings that change what a method computes, all presets among them; the fixture ``bundle`` is DFR's default."""
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +96,16 @@ def assert_says_the_same(folder, model, images, region=None):
         close_to(pictures[key], explained[key], 10 * BOUND)
 
 
+def test_every_preset_is_among_the_variants():
+    presets = {(name, preset) for name in METHODS for preset in getattr(params_class(name), "presets", {"default": {}})}
+    tried = {(name.split()[0], settings.get("preset", "default")) for name, settings in VARIANTS.items()}
+    assert presets <= tried
+
+
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_bundle_says_what_the_model_says(name, category, tmp_path):
-    model = calibrate(train(name.split()[0], category, **VARIANTS[name]), category)
+def test_a_bundle_says_what_the_model_says(name, category, vgg19_weights, tmp_path):
+    weights = {"weights": str(vgg19_weights)} if name.startswith("dfr official") else {}
+    model = calibrate(train(name.split()[0], category, **VARIANTS[name] | weights), category)
     folder = export(model, category, tmp_path / "bundle")
     assert_says_the_same(folder, model, load_images(load_category(category.parent, "dots").test, 64))
     assert verify(folder) == []
@@ -199,10 +219,12 @@ def test_verify_and_detect_without_a_bundle_are_bad_input(tmp_path, capsys):
         load_bundle(tmp_path)
 
 
-def test_a_score_that_depends_on_others_is_not_exported(category, tmp_path):
-    settings = TINY_SETTINGS["dmad"] | {"score_normalisation": "scored_set", "steps": 1}
-    with pytest.raises(InputError, match="depend on each other"):
-        export(train("dmad", category, **settings), category, tmp_path / "bundle")
+@pytest.mark.parametrize("preset", ["official_image", "official_pixel"])
+def test_a_score_that_depends_on_others_is_not_exported(category, tmp_path, preset):
+    with pytest.raises(
+        InputError, match=r"depend on each other \(score_normalisation: scored_set\) cannot be exported"
+    ):
+        export(train("dmad", category, **OFFICIAL["dmad"], preset=preset), category, tmp_path / "bundle")
     assert not (tmp_path / "bundle/bundle.json").exists()
 
 

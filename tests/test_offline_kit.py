@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from anomaly_lib.base.errors import InputError
-from anomaly_tools.offline_kit import SCRIPT, _has, lock_entries, make_kit
+from anomaly_tools.offline_kit import SCRIPT, _has, lock_entries, main, make_kit
 
 LOCK = """# made by uv
 one-thing==1.0 \\
@@ -86,3 +86,18 @@ def test_the_script_says_in_one_line_what_it_needs(arguments):
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_kit_carries_the_live_page_where_there_is_one(suite, tmp_path, monkeypatch, capsys):
+    kit = tmp_path / "kit"
+    wheels_of(kit)
+    (suite / "data.dvc").touch()
+    monkeypatch.chdir(suite)
+    assert main([str(kit)]) == 0
+    assert "'make live' after 'make repro' makes one" in capsys.readouterr().out
+    page = suite / "build/live/index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("live")
+    assert main([str(kit)]) == 0
+    assert (kit / "live/index.html").read_text() == "live"
+    assert f"{kit}/live/index.html: the live page, which needs no installation" in capsys.readouterr().out

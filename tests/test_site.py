@@ -3,15 +3,18 @@
 import base64
 import re
 import shutil
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from anomaly_course.widgets.perlin import perlin_studio
+from anomaly_course.widgets.projector import live_page
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.figures.display import image_element
 from anomaly_lib.reporting.results import read_csv
 from anomaly_tools.site.execute import execute_all
+from anomaly_tools.site.live import PICTURE, copy_live_page, with_live_page
 from anomaly_tools.site.mathml import FORMULA, formulas_apart, mathml
 from anomaly_tools.site.notebooks import NO_KERNEL, WIDGET, readable, with_note_if_not_executed
 from anomaly_tools.site.pictures import derived_alt
@@ -225,3 +228,53 @@ def test_both_languages_introduce_every_method(root):
             assert len(re.findall(r"^\d\. ", page, re.MULTILINE)) == 5
             assert page.count("](../fidelity/") >= 1
         assert len(re.findall("[ạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹđ]", vietnamese)) > 300
+
+
+def test_the_home_page_opens_with_the_live_page_before_any_table(root, tmp_path):
+    text = (root / "README.md").read_text()
+    assert 0 < text.index("<!-- live: nut/look -->") < text.index("\n|")
+    live = tmp_path / "build/live"
+    (live / "nut").mkdir(parents=True)
+    (live / "nut/twin.png").write_bytes(b"png")
+    (live / "index.html").write_text("<!doctype html><h1>live</h1>")
+    page = Page(with_live_page(text, tmp_path, Path("README.md")))
+    assert page.fetched[:2] == ["live/index.html#nut/look", "live/nut/twin.png"]
+    assert page.bare_images == []
+    copy_live_page(tmp_path, tmp_path / "html")
+    assert (tmp_path / "html/live/nut/twin.png").is_file()
+    shutil.rmtree(live)
+    copy_live_page(tmp_path, tmp_path / "html")
+    assert not (tmp_path / "html/live").exists()  # none of an earlier build
+
+
+def test_without_a_live_page_the_home_page_has_its_picture_and_says_what_makes_it(root, tmp_path):
+    text = with_live_page((root / "README.md").read_text(), tmp_path, Path("README.md"))
+    assert "<iframe" not in text
+    before_tables = text[: text.index("\n|")]
+    assert re.search(rf"!\[[^]]{{60,}}\]\({PICTURE}\)", before_tables)
+    assert "`make live`" in before_tables
+    assert (root / PICTURE).is_file()
+
+
+@pytest.mark.parametrize("there", [["nut"], ["capsule", "nut"]])
+def test_the_lesson_of_all_three_opens_the_live_page_with_its_category(root, tmp_path, there):
+    for category in there:
+        (tmp_path / "build/live" / category).mkdir(parents=True)
+        (tmp_path / "build/live" / category / "twin.png").write_bytes(b"png")
+    name = Path("notebooks/lessons/50_compare.ipynb")
+    cells = [cell.source for cell in nbformat.read(root / name, 4).cells]
+    frames = Page("".join(with_live_page(text, tmp_path, name) for text in cells)).fetched
+    assert frames == [f"../../live/index.html#{there[0]}", f"../../live/{there[0]}/twin.png"]
+
+
+def test_the_start_page_of_the_demos_links_the_live_page_only_where_it_is(tmp_path, monkeypatch):
+    (tmp_path / "data.dvc").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5")
+    assert "<code>make live</code>" in live_page().data
+    (tmp_path / "build/live").mkdir(parents=True)
+    (tmp_path / "build/live/index.html").touch()
+    assert Page(live_page().data).links == ["../../live/index.html"]
+    monkeypatch.delenv("SERVER_SOFTWARE")
+    assert "build/live/index.html" in live_page().data
+    assert Page(live_page().data).links == []

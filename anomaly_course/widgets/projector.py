@@ -1,6 +1,10 @@
 """Large type for a projector. Free of torch, so that the start page opens at once."""
 
+import os
+
 from IPython.display import HTML
+
+from anomaly_lib.params import project_root
 
 # In Voila the page's body is the notebook; in JupyterLab it is not, and these rules do nothing.
 LARGE = """<style>
@@ -25,3 +29,19 @@ body.jp-Notebook .noUi-handle:focus-visible { outline: 4px solid #0072b2; }
 def projector() -> HTML:
     """Large type, and pictures as wide as the page and no higher than the screen, in Voila; nothing in JupyterLab."""
     return HTML(LARGE)
+
+
+def live_page() -> HTML:
+    """A link to the live page, which ``make demo`` serves, or what makes it; the site puts the page itself here."""
+    text = "The three detectors live, without a kernel, and as a folder for a USB stick"
+    if not (project_root() / "build/live/index.html").is_file():
+        text += ": <code>make live</code>, after <code>make repro</code>, makes it."
+    elif _in_voila():
+        text = f'<a href="../../live/index.html">{text}</a>'
+    else:
+        text += ": open <code>build/live/index.html</code> in a browser."
+    return HTML(f"<!-- live: nut --><p>{text}</p><!-- /live -->")
+
+
+def _in_voila() -> bool:
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila")

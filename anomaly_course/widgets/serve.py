@@ -20,10 +20,11 @@ from jupyter_server import CallContext
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from jupyter_server.utils import url_path_join
 from nbclient.exceptions import DeadKernelError
 from tornado.httputil import url_concat
 from tornado.ioloop import IOLoop
-from tornado.web import HTTPError
+from tornado.web import HTTPError, StaticFileHandler, authenticated
 from traitlets import Integer, default
 from traitlets.config import Config
 from voila.app import Voila
@@ -81,6 +82,14 @@ class PageKernels(AsyncMappingKernelManager):
             left()
 
 
+class LivePage(JupyterHandler, StaticFileHandler):
+    """Files of build/live, to those who have the token."""
+
+    @authenticated
+    async def get(self, *where: str, **how) -> None:
+        await StaticFileHandler.get(self, *where, **how)
+
+
 class Demos(Voila):
     """Voila on the folder of demos; its own first page would be a list of files."""
 
@@ -97,6 +106,11 @@ class Demos(Voila):
         rules = ServerApp(ip=self.ip, config=self.config)
         names = [*rules.local_hostnames, "localhost"]  # an allowed name comes on top of the one that is opened
         return settings | {"allow_remote_access": rules.allow_remote_access, "local_hostnames": names}
+
+    def init_handlers(self) -> list:
+        """Voila's, and the live page."""
+        live = {"path": str(project_root() / "build/live"), "default_filename": "index.html"}
+        return [(url_path_join(self.server_url, "/live/(.*)"), LivePage, live), *super().init_handlers()]
 
     @property
     def display_url(self) -> str:

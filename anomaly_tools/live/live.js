@@ -15,7 +15,8 @@ const FLOW_LIMIT = 2 * 11 / 256; // largest displacement, in half images
 
 const state = {
   language: 'en', category: CATEGORIES[0], meta: null, photo: null, strokes: [], cursor: [0.5, 0.5], pen: null,
-  opacity: 0.9, guess: null, run: 0, results: {}, thresholds: {}, views: {}, speed: {},
+  opacity: 0.9, guess: null, run: 0, ready: false, results: {}, thresholds: {}, views: {},
+  speed: { draem: 100, dmad: 85, dfr: 140 }, // ms as benchmarks/README.md has them; then as this browser takes
 };
 let words = LIVE.start.words.en;
 
@@ -63,47 +64,58 @@ function workerMain() { // runs in the worker, behind ONNX Runtime's own script
   };
 }
 
-const engine = { worker: null, waiting: new Map(), number: 0, loaded: new Map() };
+const WORKERS = navigator.hardwareConcurrency > 1 ? 2 : 1; // each holds an engine of its own and runs on one core
+const bySpeed = () => [...METHODS].sort((a, b) => state.speed[a] - state.speed[b]);
+const order = () => (WORKERS > 1 ? bySpeed().reverse() : bySpeed()); // one core: the slowest last; two: it has its own
+const engine = { workers: [], waiting: new Map(), number: 0, loaded: new Map() };
 
-function ask(task, rest) {
+function ask(worker, task, rest) {
   return new Promise((resolve, reject) => {
     const id = engine.number++;
     engine.waiting.set(id, { resolve, reject });
-    engine.worker.postMessage({ id, task, ...rest });
+    worker.postMessage({ id, task, ...rest });
   });
 }
 
+function answered({ data: { id, answer, error } }) {
+  const { resolve, reject } = engine.waiting.get(id);
+  engine.waiting.delete(id);
+  if (error) reject(new Error(error)); else resolve(answer);
+}
+
 async function startEngine() {
+  if (typeof WebAssembly !== 'object') throw new Error('no WebAssembly');
   await script('engine.js');
   const parts = {};
   for (const name of ['ort', 'glue', 'wasm']) parts[name] = await unpacked(LIVE.engine[name]);
   delete LIVE.engine;
   const source = new Blob([parts.ort, `\n;(${workerMain})();`], { type: 'text/javascript' });
-  engine.worker = new Worker(URL.createObjectURL(source));
-  engine.worker.onmessage = ({ data: { id, answer, error } }) => {
-    const { resolve, reject } = engine.waiting.get(id);
-    engine.waiting.delete(id);
-    if (error) reject(new Error(error)); else resolve(answer);
-  };
-  engine.worker.onerror = (event) => engine.waiting.forEach(({ reject }) => reject(new Error(event.message)));
-  await ask('start', { wasm: parts.wasm, glue: parts.glue });
+  for (let number = 0; number < WORKERS; number++) {
+    const worker = new Worker(URL.createObjectURL(source));
+    worker.onmessage = answered;
+    worker.onerror = (event) => engine.waiting.forEach(({ reject }) => reject(new Error(event.message)));
+    engine.workers.push(worker);
+  }
+  await Promise.all(engine.workers.map((worker) => ask(worker, 'start', { wasm: parts.wasm, glue: parts.glue })));
 }
 const started = startEngine();
 
-async function load(key) {
+async function load(key, method) { // the slowest method has a worker of its own, where there are two
   await started;
   await script(`${key}.js`);
   const model = await unpacked(LIVE.files[key]);
   delete LIVE.files[key];
-  await ask('load', { key, model });
+  const worker = engine.workers[method === bySpeed().at(-1) ? WORKERS - 1 : 0];
+  await ask(worker, 'load', { key, model });
+  return worker;
 }
 
 function model(category, method) { // of one category at a time: a phone has little memory
   for (const [key, ready] of engine.loaded) {
-    if (!key.startsWith(`${category}/`)) { engine.loaded.delete(key); ready.then(() => ask('drop', { key })); }
+    if (!key.startsWith(`${category}/`)) { engine.loaded.delete(key); ready.then((worker) => ask(worker, 'drop', { key })); }
   }
   const key = `${category}/${method}`;
-  if (!engine.loaded.has(key)) engine.loaded.set(key, load(key));
+  if (!engine.loaded.has(key)) engine.loaded.set(key, load(key, method));
   return engine.loaded.get(key);
 }
 
@@ -301,31 +313,42 @@ function changed() { // the picture is another one: what was seen of the old one
 }
 
 async function look(category, method, meta, image) { // one method's outputs of one image
-  await model(category, method);
+  const worker = await model(category, method);
   const { size, pictures } = meta.methods[method];
-  return ask('run', { key: `${category}/${method}`, image, size, outputs: ['map', 'score', ...pictures] });
+  return { worker, ...await ask(worker, 'run', { key: `${category}/${method}`, image, size, outputs: ['map', 'score', ...pictures] }) };
 }
 
 async function see() {
-  const run = ++state.run, pixels = pixelsOf(painted()), clean = pixelsOf(state.photo.canvas);
-  const order = [...METHODS].sort((a, b) => (state.speed[a] ?? 0) - (state.speed[b] ?? 0)); // the slowest one last
-  let milliseconds = 0;
+  const run = ++state.run, pixels = pixelsOf(painted()), clean = pixelsOf(state.photo.canvas), left = bySpeed();
+  const took = new Map(), titleOf = (method) => state.meta.methods[method].title;
+  const tell = () => say(state.ready ? 'busy' : 'loading', { title: left.map(titleOf).join(', ') }, true);
+  const seeOne = async (method) => {
+    const { size } = state.meta.methods[method], image = squeezed(pixels, size);
+    const { arrays, milliseconds, worker } = await look(state.category, method, state.meta, image);
+    if (run !== state.run) return; // the part has changed meanwhile
+    state.ready = true;
+    state.speed[method] = milliseconds;
+    took.set(worker, (took.get(worker) ?? 0) + milliseconds);
+    state.results[method] = { ...arrays, image, clean: squeezed(clean, size) };
+    left.splice(left.indexOf(method), 1);
+    showCard(method);
+    if (left.length) tell();
+  };
+  tell();
+  if (!$('cards').children.length) showCards();
   try {
-    for (const method of order) {
-      const { title, size } = state.meta.methods[method];
-      say(engine.loaded.size < METHODS.length ? 'loading' : 'busy', { title }, true);
-      const image = squeezed(pixels, size);
-      const found = await look(state.category, method, state.meta, image);
-      if (run !== state.run) return; // the part has changed meanwhile
-      milliseconds += state.speed[method] = found.milliseconds;
-      state.results[method] = { ...found.arrays, image, clean: squeezed(clean, size) };
-      showCard(method);
-    }
-    say('done', { milliseconds: Math.round(milliseconds) });
+    await Promise.all(order().map(seeOne));
+    if (run !== state.run) return;
+    say('done', { milliseconds: Math.round(Math.max(...took.values())) });
     if (state.guess) remember();
   } catch (error) {
-    say('failed', { reason: error.message });
+    fail(error);
   }
+}
+
+function fail(error) { // what the models say of test photos is shown as pictures then
+  say('failed', { reason: error.message });
+  $('twin').hidden = false;
 }
 
 const scoreOf = (method) => state.results[method].score[0];
@@ -423,11 +446,11 @@ function range(method) {
 function strip(method) { // the test photos' scores on a line
   const [low, high] = range(method), x = (value) => (300 * (value - low) / (high - low)).toFixed(1);
   const marks = state.meta.methods[method].scores.map((score, index) => (state.meta.photos[index].anomalous
-    ? `<path d="M${x(score) - 3} 33l6 6m-6 0l6-6" stroke="#a34700" stroke-width="1.5"/>`
-    : `<circle cx="${x(score)}" cy="12" r="3" fill="none" stroke="#005a8e" stroke-width="1.5"/>`));
+    ? `<path d="M${x(score) - 3} 33l6 6m-6 0l6-6" class="anomalous"/>`
+    : `<circle cx="${x(score)}" cy="12" r="3" class="normal"/>`));
   const line = x(state.thresholds[method]);
-  marks.push(`<line x1="${line}" x2="${line}" y1="2" y2="46" stroke="#1b1b1b" stroke-width="2"/>`);
-  if (state.results[method]) marks.push(`<path d="M${x(scoreOf(method))} 18l5 6l-5 6l-5-6z" fill="#1b1b1b"/>`);
+  marks.push(`<line x1="${line}" x2="${line}" y1="2" y2="46" class="line"/>`);
+  if (state.results[method]) marks.push(`<path d="M${x(scoreOf(method))} 18l5 6l-5 6l-5-6z" class="here"/>`);
   return `<svg viewBox="-6 0 312 48" preserveAspectRatio="none" role="img" aria-label="${text('stripAlt')}">${marks.join('')}</svg>`;
 }
 
@@ -452,11 +475,14 @@ function refresh(method) { // what follows the threshold
   const card = $(`card-${method}`);
   card.querySelector('.confusion').textContent = text('confusion', counts(method));
   card.querySelector('.strip').innerHTML = strip(method);
+  $(`glance-${method}`).parentNode.hidden = !state.results[method];
   if (!state.results[method]) return;
   const verdict = card.querySelector('.verdict'), decision = isAlarm(method) ? 'anomalous' : 'normal';
   const [score, threshold] = digits(scoreOf(method), state.thresholds[method]);
   verdict.className = `verdict ${decision}`;
   verdict.textContent = text('decision', { decision: words[decision], score, threshold });
+  $(`glance-${method}`).nextSibling.textContent = `${state.meta.methods[method].title}: ${words[decision]}`;
+  $(`glance-${method}`).nextSibling.className = decision;
   const guessed = card.querySelector('.guessed');
   const right = state.guess?.includes(method) === isAlarm(method);
   guessed.textContent = state.guess ? text(right ? 'guessedRight' : 'guessedWrong') : '';
@@ -472,9 +498,11 @@ function showCard(method) {
     choice.append(...viewNames(method).map((name) => element('option', { value: name }, viewWords(method, name))));
     choice.value = state.views[method];
     choice.onchange = () => { state.views[method] = choice.value; showView(method, view); };
-    paintPicture(map, result.map, size, (value) => coloured((value - thresholds.pixel_median) / (thresholds.pixel - thresholds.pixel_median) / 2));
+    const colour = (value) => coloured((value - thresholds.pixel_median) / (thresholds.pixel - thresholds.pixel_median) / 2);
+    paintPicture(map, result.map, size, colour);
     map.setAttribute('aria-label', text('mapAlt', { title, share: percent(mean(result.map.map((value) => value >= thresholds.pixel))) }));
     showView(method, view);
+    paintPicture($(`glance-${method}`), result.map, size, colour);
     card.append(
       element('p', { class: 'verdict' }), element('p', { class: 'guessed small' }),
       element('div', { class: 'pictures' },
@@ -625,13 +653,18 @@ async function chooseOwn(file) {
 
 async function chooseCategory(category) {
   const meta = await photosOf(category);
-  Object.assign(state, { category, meta, photo: null, results: {} });
+  Object.assign(state, { category, meta, photo: null, results: {}, ready: false });
+  $('category').value = category;
   METHODS.forEach((method) => {
     state.thresholds[method] = meta.methods[method].thresholds.image;
     state.views[method] = meta.methods[method].pictures[0];
   });
   fillPhotos();
   await choosePhoto(Math.max(0, meta.photos.findIndex((photo) => !photo.anomalous)));
+}
+
+function showGuess() { // nobody needs the question who does not want to be asked
+  $('question').hidden = $('show').hidden = !$('ask').checked;
 }
 
 function show(teacher) {
@@ -642,6 +675,8 @@ function show(teacher) {
 }
 
 function connect() {
+  $('twin').hidden = true;
+  $('nav').hidden = $('student').hidden = false;
   const part = $('part');
   part.onpointerdown = (event) => { part.setPointerCapture(event.pointerId); part.focus({ preventScroll: true }); state.cursor = place(event); begin(state.cursor); showPart(); };
   part.onpointermove = (event) => { if (state.pen && part.hasPointerCapture(event.pointerId)) extend(place(event)); };
@@ -662,7 +697,7 @@ function connect() {
     state.guess = [...document.querySelectorAll('#guesses input:checked')].map((box) => box.value);
     see();
   };
-  $('ask').onchange = () => { if (!$('ask').checked && !Object.keys(state.results).length) see(); };
+  $('ask').onchange = () => { showGuess(); if (!$('ask').checked && !Object.keys(state.results).length) see(); };
   $('download').onclick = () => download({ format: STORE, version: FORMAT, name: $('name').value.trim(), records: records() }, 'predictions.json');
   $('forget').onclick = () => keep([]);
   $('class-files').onchange = async () => { state.merged = await mergeFiles($('class-files').files); showClass(state.merged); };
@@ -675,16 +710,32 @@ async function open() {
   document.querySelector('.bar').style.background = `linear-gradient(to right, ${COLOURS.filter((_, i) => i % 32 === 0 || i === 255).map((c) => `rgb(${c})`)})`;
   if (navigator.language?.startsWith('vi')) state.language = $('language').value = 'vi';
   $('category').replaceChildren(...CATEGORIES.map((name) => element('option', { value: name }, name)));
+  $('glance').replaceChildren(...METHODS.map((method) => element('figure', { hidden: '' },
+    element('canvas', { id: `glance-${method}` }), element('figcaption'))));
   $('guesses').replaceChildren(...METHODS.map((method) => element('label', {},
     element('input', { type: 'checkbox', name: 'alarm', value: method }), ` ${method.toUpperCase()}`)));
   connect();
   translate();
-  started.catch((error) => say('failed', { reason: error.message }));
-  await chooseCategory(CATEGORIES[0]);
+  started.catch(fail);
+  const [category, mode] = location.hash.slice(1).split('/'); // #nut, or #nut/look to see at once, without a prediction
+  if (mode === 'look') $('ask').checked = false;
+  showGuess();
+  await chooseCategory(CATEGORIES.includes(category) ? category : CATEGORIES[0]);
+}
+
+if (window.parent !== window) { // in a frame, which takes the page's height
+  new ResizeObserver(() => window.parent.postMessage({ liveHeight: document.body.offsetHeight }, '*')).observe(document.body);
 }
 
 window.live = { // what the tests ask: a test photo's score, decision and map, by the page's own functions
   opened: open(),
+  async trio(category, index) { // milliseconds from pixels to the results of all three
+    const meta = await photosOf(category), pixels = pixelsOf(await decoded(meta.photos[index].data));
+    await Promise.all(METHODS.map((method) => model(category, method)));
+    const began = performance.now();
+    await Promise.all(order().map((method) => look(category, method, meta, squeezed(pixels, meta.methods[method].size))));
+    return performance.now() - began;
+  },
   async detect(category, index, method) {
     const meta = await photosOf(category), { size, thresholds } = meta.methods[method];
     const image = squeezed(pixelsOf(await decoded(meta.photos[index].data)), size);

@@ -17,7 +17,8 @@ from anomaly_lib.methods.checkpoints import TrainedModel
 SHOWN = {"draem": ["reconstruction"], "dfr": None, "dmad": ["warped", "forward", "deformation"]}
 """Pictures beside map and score; None for all."""
 HALF_BOUND = 5e-3
-"""Largest difference of a map, as a share of the largest value, with which weights are kept at half precision."""
+"""Largest difference of maps and of scores, each as a share of the category's largest, with which weights are kept at
+half precision."""
 SMALLEST = 256
 """Numbers of a tensor from which on half precision saves anything."""
 
@@ -29,8 +30,9 @@ class LiveModel:
     onnx: bytes
     half: bool
     pictures: list[str]
+    maps: np.ndarray
     scores: np.ndarray
-    """Of all test photos, by the trained model itself."""
+    """Of all test photos, by the trained model itself, as the maps."""
 
 
 def live_model(model: TrainedModel, category: Path, images: np.ndarray, bundles: Path) -> LiveModel:
@@ -44,7 +46,7 @@ def live_model(model: TrainedModel, category: Path, images: np.ndarray, bundles:
     maps, scores, _ = model.method.see(images)
     halved = at_half_precision(whole).SerializeToString()
     holds = agrees(halved, images, maps, scores, model.thresholds)
-    return LiveModel(halved if holds else whole.SerializeToString(), holds, pictures, scores)
+    return LiveModel(halved if holds else whole.SerializeToString(), holds, pictures, maps, scores)
 
 
 def at_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -64,11 +66,13 @@ def at_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
 def agrees(
     content: bytes, images: np.ndarray, maps: np.ndarray, scores: np.ndarray, thresholds: dict[str, Any]
 ) -> bool:
-    """Whether all maps lie within HALF_BOUND and all images are decided alike."""
+    """Whether all maps and scores lie within HALF_BOUND and all images are decided alike."""
     half = session(content)
     for image, expected, score in zip(images, maps, scores, strict=True):
         found, found_score = half.run(["map", "score"], {"images": image[None]})
         if np.abs(found[0] - expected).max() > HALF_BOUND * np.abs(maps).max():
+            return False
+        if abs(found_score[0] - score) > HALF_BOUND * np.abs(scores).max():
             return False
         if is_anomalous(found_score, thresholds["image"])[0] != is_anomalous(score[None], thresholds["image"])[0]:
             return False

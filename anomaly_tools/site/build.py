@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
+from anomaly_tools.site.live import copy_live_page
 from anomaly_tools.site.stage import stage
 from anomaly_tools.site.verify import external_links, verify
 
@@ -26,6 +27,7 @@ def build(root: Path, html: Path | None = None) -> Path:
     command += ["-c", str(root / "docs"), str(source), str(html)]
     if subprocess.run(command, cwd=root, check=False).returncode:
         raise InputError(f"{source}: Sphinx found what stands above; mend it in the page's own source")
+    copy_live_page(root, html)
     problems = verify(html)
     if problems:
         raise InputError(f"{html}: " + "; ".join(problems[:5]) + f" ({len(problems)} in all)")

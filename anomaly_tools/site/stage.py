@@ -10,6 +10,7 @@ from anomaly_course.lessons.cells import lesson_files
 from anomaly_lib.base.errors import InputError
 from anomaly_tools import PACKAGES
 from anomaly_tools.site.execute import executed_copy, pipeline_copy, sources
+from anomaly_tools.site.live import MARK, PICTURE, with_live_page
 from anomaly_tools.site.notebooks import readable, with_note_if_not_executed
 
 PAGES = (
@@ -22,8 +23,10 @@ PAGES = (
     "reports/elpv/results.md",
     "reports/thorough/times.md",
 )
-FILES = ("reports/**/figures/*.png", "reports/**/gifs/*", "LICENSE", "CITATION.cff")
+FILES = ("reports/**/figures/*.png", "reports/**/gifs/*", PICTURE, "LICENSE", "CITATION.cff")
 PICTURES = "_static/pictures"
+WIDE = "---\nhide-toc: true\n---\n"
+"""The home page needs the width for the live page."""
 CONTENTS = """
 
 ```{{toctree}}
@@ -44,7 +47,8 @@ def stage(root: Path, target: Path) -> None:
     (target / PICTURES).mkdir(parents=True)  # also where no notebook was executed: Sphinx warns of a missing folder
     pages = sorted({page.relative_to(root) for pattern in PAGES for page in root.glob(pattern)})
     for page in pages:
-        _write(target / page, _with_home_links((root / page).read_text(encoding="utf-8"), page))
+        text = with_live_page((root / page).read_text(encoding="utf-8"), root, page)
+        _write(target / page, _with_home_links(text, page))
     for file in (file for pattern in FILES for file in root.glob(pattern) if "smoke" not in file.parts):
         copy = target / file.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +78,13 @@ def _stage_notebook(root: Path, notebook: Path, target: Path) -> None:
     content = with_note_if_not_executed(readable(content, target / PICTURES, address))
     for cell in content.cells:
         if cell.cell_type == "markdown":
-            cell["source"] = _with_home_links(cell.source, notebook)
+            cell["source"] = with_live_page(_with_home_links(cell.source, notebook), root, notebook)
         for output in cell.get("outputs", []):
-            markdown = output.get("data", {}).get("text/markdown")
-            if markdown:  # paths in a report are seen from the project's root
-                output["data"]["text/markdown"] = markdown.replace("](reports/", "](../reports/")
+            data = output.get("data", {})
+            if "text/markdown" in data:  # paths in a report are seen from the project's root
+                data["text/markdown"] = data["text/markdown"].replace("](reports/", "](../reports/")
+            if mark := MARK.search(data.get("text/html", "")):  # a link for Voila; here the page itself, or words
+                output["data"] = {"text/markdown": with_live_page(f"{mark[0]}", root, notebook)}
     _write(target / notebook, nbformat.writes(content))
 
 
@@ -131,7 +137,8 @@ def _home(root: Path, notebooks: list[Path], pages: list[Path], api: list[Path])
         for title, entries in groups.items()
         if entries
     ]
-    return (root / "README.md").read_text(encoding="utf-8") + "".join(contents)
+    text = with_live_page((root / "README.md").read_text(encoding="utf-8"), root, Path("README.md"))
+    return WIDE + text + "".join(contents)
 
 
 def _write(file: Path, text: str) -> None:
