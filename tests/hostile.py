@@ -109,7 +109,8 @@ def elpv_table(draw, place, sources):
         cells[0] = name(draw) + draw.choice(SUFFIXES)
     if draw.random() < 0.2:
         cells = [secret(draw, place / "in", "elpv"), "0.0", "mono"]
-    rows.append(" ".join(cells[: draw.choice((1, 2, 3, 3, 3, 3))]))
+    if draw.random() < 0.7:
+        rows.append(" ".join(cells[: draw.choice((1, 2, 3, 3, 3, 3))]))
     (place / "in/elpv/labels.csv").write_bytes(table(draw, rows))
     return ingested(draw, place, "elpv", place / "in/elpv")
 
@@ -479,10 +480,10 @@ def notebook_run(draw, place, sources):
 
     file = place / "in/notebook.ipynb"
     shutil.copy(ROOT / f"notebooks/{draw.choice(NOTEBOOKS)}.ipynb", file)
-    how = draw.choice(("parameters", "parameters", "bytes", "values", "special", "target"))
+    how = draw.choice((*["parameters"] * 5, "bytes", "values", "special", "target"))
     pairs = ["category=nut", "output=out/x"]
     if how == "parameters":
-        key = draw.choice(("category", "seed", "params_file", "method", "model", "categoy", "a b", "", *PIECES))
+        key = draw.choice((*["category"] * 8, "seed", "params_file", "method", "model", "categoy", "", *PIECES[:6]))
         pairs.append(draw.choice((f"{key}={draw.choice(VALUES)}", f"{key}={draw.choice(PIECES)}", key)))
     elif how == "bytes":
         file.write_bytes(damaged(draw, file.read_bytes()))
@@ -492,7 +493,7 @@ def notebook_run(draw, place, sources):
         file.write_text(json.dumps(content))
     elif how == "special":
         special(draw, file)
-    target = place / "out" / draw.choice(("out.ipynb", "deep/er/out.ipynb", "größe.ipynb", "x" * 300))
+    target = place / "out" / draw.choice((*["out.ipynb"] * 3, *["deep/er/out.ipynb"] * 3, *["größe.ipynb"] * 3, "x" * 300))
     if how == "target":
         target = draw.choice(
             (Path("/dev/null"), place / "in", place / "in/pipe", place / "in/secret.png/x", Path("/proc/x"))

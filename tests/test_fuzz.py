@@ -9,7 +9,7 @@ from tests.fuzz import fuzz
 from tests.hostile import KINDS, make_sources
 
 SEED = os.environ.get("ANOMALY_FUZZ_SEED", "0")
-COUNT = int(os.environ.get("ANOMALY_FUZZ_COUNT", "40"))
+COUNT = int(os.environ.get("ANOMALY_FUZZ_COUNT", "30"))
 
 
 @pytest.fixture(scope="module")
