@@ -7,6 +7,7 @@ Exit code 0: done. 1: a cell failed; the notebook up to that cell is kept under 
 
 import argparse
 import ast
+import ctypes
 import os
 import re
 import signal
@@ -21,7 +22,7 @@ import psutil
 import yaml
 
 from anomaly_lib.base import numerics
-from anomaly_lib.base.errors import InputError, nearest, refused, refused_elsewhere
+from anomaly_lib.base.errors import InputError, exit_code, nearest, refused, refused_elsewhere
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.progress import PROGRESS_FILE
 from anomaly_lib.params import load_params
@@ -34,6 +35,7 @@ VOLATILE = (
     (re.compile(r"(?<!\S)\S*/ipykernel_\d+/\d+\.py"), "<cell>"),
 )
 FAILED = Path("build/failed")
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 KERNEL_SECONDS = 600
 """How long a kernel may take to start; a loaded machine needs minutes."""
 
@@ -228,12 +230,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("output", type=Path, metavar="OUT")
     parser.add_argument("parameters", nargs="*", metavar="key=value")
     options = parser.parse_args(arguments)
+    return exit_code(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     try:
         run_notebook(options.notebook, options.output, _parameters(options.parameters))
     except (InputError, OSError) as error:
-        print(f"error: {refused(error) if isinstance(error, OSError) else error}", file=sys.stderr)
-        return 2
+        raise (refused(error) if isinstance(error, OSError) else error) from None
     except Stopped as signal_number:
         print(f"{options.notebook}: stopped", file=sys.stderr)
         return 128 + signal_number.args[0]
@@ -249,4 +254,6 @@ if __name__ == "__main__":
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), _stop)
+    if sys.platform == "linux" and "DVC_STAGE" in os.environ:  # the next DVC would write the same files beside this one
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
     sys.exit(main())

@@ -6,6 +6,7 @@ Unknown keys are refused with the nearest valid name. The section of each method
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -204,7 +205,7 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 
 class _DistinctKeys(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word."""
+    """PyYAML takes the last of two equal keys without a word, and 1e3 and 0o17, numbers for DVC, for texts."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -213,6 +214,12 @@ class _DistinctKeys(yaml.SafeLoader):
                 line = node.value[position][0].start_mark.line + 1
                 raise InputError(f"line {line}: key '{key}' for the second time; keep one of the two")
         return super().construct_mapping(node, deep)
+
+
+_DistinctKeys.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+_DistinctKeys.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+$"), ["0"])
 
 
 def load_profile(name: str | None = None) -> Params:

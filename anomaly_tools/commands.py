@@ -45,10 +45,8 @@ def fanout(
     jobs: Annotated[int | None, Option(min=1, help="stages at a time; default: the number of cores")] = None,
     workers: Annotated[int | None, Option(min=1, help="worker processes instead, one per GPU")] = None,
     scheduler: Annotated[str | None, Option(help="address of a Dask scheduler; see docs/cluster.md")] = None,
-    methods: Annotated[str | None, Option(help="only these, with commas between them; leaves the report out")] = None,
-    categories: Annotated[
-        str | None, Option(help="only these, with commas between them; leaves the report out")
-    ] = None,
+    methods: Only = None,
+    categories: Only = None,
 ) -> int:
     """Run the stages of a profile side by side."""
     from anomaly_tools.fanout import run

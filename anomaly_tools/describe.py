@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from anomaly_lib.base.names import as_cell
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.folder import Sample, list_categories, load_category
-from anomaly_lib.data.images import printable, read_header, read_mask
+from anomaly_lib.data.images import read_header, read_mask
 
 COLUMNS = ("category", "split", "type", "images", "size", "mode", "masks", "area min / median / max [%]", "components")
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)  # SciPy's default is four, which splits thin scratches
@@ -72,9 +73,9 @@ def _describe_group(category: str, samples: Sequence[Sample]) -> GroupRow:
     measured = [_area_and_components(sample.mask_path) for sample in samples if sample.mask_path is not None]
     areas = [area for area, _ in measured]
     return GroupRow(
-        category=printable(category),
+        category=category,
         split=samples[0].split,
-        defect=printable(samples[0].defect),
+        defect=samples[0].defect,
         images=len(samples),
         sizes=_count(f"{header.width}x{header.height}" for header in headers),
         modes=_count(header.mode for header in headers),
@@ -101,9 +102,9 @@ def _cells(row: GroupRow) -> tuple[str, ...]:
     areas = [share for share in (row.area_min, row.area_median, row.area_max) if share is not None]
     area = " / ".join(f"{100 * share:.3g}" for share in areas) or "-"
     return (
-        _escape(row.category),
+        as_cell(row.category),
         row.split,
-        _escape(row.defect),
+        as_cell(row.defect),
         str(row.images),
         _tally(row.sizes),
         _tally(row.modes),
@@ -120,7 +121,3 @@ def _tally(counts: dict[str, int]) -> str:
     shown = [f"{value} ({count})" for value, count in list(counts.items())[:4]]
     rest = len(counts) - len(shown)
     return ", ".join([*shown, f"and {rest} more"] if rest else shown)
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|")  # a bar would end the cell

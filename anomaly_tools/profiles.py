@@ -5,11 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+import yaml
+
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
 from anomaly_lib.base.names import why_name_is_refused
 from anomaly_lib.data.folder import GOOD
-from anomaly_lib.params import load_profile, project_root
+from anomaly_lib.params import load_params, load_profile, parse_params, project_root
 
 
 def run(name: str, like: str | None, data: str, categories: list[str] | None, textures: str | None) -> int:
@@ -41,7 +43,10 @@ def make_profile(
         raise InputError(f"{root / data}: holds no category; 'python -m anomaly_lib data ingest' puts photos there")
     changed = {"profile": name, "root": "../..", "params_file": f"{folder}/params.yaml", "reports": f"reports/{name}"}
     changed |= {"data": data, "categories": found, "published_as": None} | ({"textures": textures} if textures else {})
-    text = (root / load_profile(like).params_file).read_text(encoding="utf-8")
+    source = Path("profiles", like, "params.yaml") if like else Path("params.yaml")
+    load_params(source)
+    text = (root / source).read_text(encoding="utf-8")
+    parse_params(yaml.safe_load(text) | changed)  # before anything is written
     text = re.sub(r"\A(#.*\n)+", f"# Profile {name}: the settings of profile {like or 'sample'}, for {data}.\n", text)
     for key, value in changed.items():  # JSON is YAML, whatever a category is called
         line = f"{key}: {json.dumps(value, ensure_ascii=False)}".replace("\\", r"\\")

@@ -7,7 +7,6 @@ given methods and categories. They run one after the other.
 """
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -15,33 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from clones import PIPELINE, digests, environment, make_clone, run_dvc
+
 import psutil
 import yaml
-
-ROOT = Path(__file__).resolve().parents[1]
-PIPELINE = Path("profiles/smoke/dvc.yaml")
-
-
-def make_clone(folder: Path, methods: list[str], categories: list[str]) -> None:
-    """A clone with the sample data and the smoke profile cut down."""
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    run_dvc(folder, "pull", "--quiet", "data")
-    file = folder / PIPELINE.with_name("params.yaml")
-    params = yaml.safe_load(file.read_text())
-    params["methods"] = {name: params["methods"][name] for name in methods}
-    params["categories"] = categories
-    params["contamination"] |= {"methods": [], "categories": []}
-    file.write_text(yaml.safe_dump(params, sort_keys=False))
-
-
-def environment() -> dict[str, str]:
-    """This Python first, as an activated environment has it."""
-    return os.environ | {"PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]}
-
-
-def run_dvc(folder: Path, *arguments: str) -> None:
-    """Run DVC in a clone."""
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, env=environment(), check=True)
 
 
 def run_fanout(folder: Path, workers: int, kill: bool) -> None:
@@ -74,12 +50,6 @@ def kill_trainer(main: psutil.Process) -> bool:
         except (psutil.Error, IndexError, StopIteration):
             continue  # ended meanwhile
     return False
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """{path: MD5} of all files under reports/."""
-    files = sorted(path for path in (folder / "reports/smoke").rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() for path in files}
 
 
 def main() -> None:

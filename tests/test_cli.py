@@ -1,9 +1,11 @@
 """The commands: help, exit codes, and one line for bad input."""
 
 import ast
+import contextlib
 import errno
 import importlib
 import inspect
+import io
 import os
 import shutil
 import subprocess
@@ -14,9 +16,15 @@ import pytest
 
 from anomaly_lib.base import numerics
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.cli import main
+from anomaly_lib.cli import app, main
 from anomaly_tools import check, commands, digest
 from tests import layouts
+
+commands.add_to(app)
+COMMANDS, DATA_COMMANDS = (
+    [info.name or info.callback.__name__.replace("_", "-") for info in group.registered_commands]
+    for group in (app, commands.data)
+)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +159,7 @@ def test_help_and_looking_at_data_wait_neither_for_torch_nor_for_a_tool(tiny_dat
     program = f"import sys; from anomaly_lib.cli import main; main(sys.argv[1:]); print({loaded})"
     arguments = [str(tiny_data) if word == "DATA" else word for word in arguments]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "{'anomaly_tools.commands'}"
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize(
@@ -205,3 +213,36 @@ def test_every_command_finds_what_it_calls():
         module = importlib.import_module(node.module)
         for name in node.names:
             assert hasattr(module, name.name) or importlib.import_module(f"{node.module}.{name.name}")
+
+
+def in_ascii(*words):
+    """Exit code, and the bytes that come where stdout is ASCII, as with PYTHONIOENCODING=ascii."""
+    stream = io.BytesIO()
+    with contextlib.redirect_stdout(io.TextIOWrapper(stream, encoding="ascii", errors="strict", write_through=True)):
+        return main([str(word) for word in words]), stream.getvalue()
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS), *(["data", name] for name in DATA_COMMANDS)])
+def test_help_of_every_command_comes_in_ascii_too(words):
+    code, shown = in_ascii(*words, "--help")
+    assert code == 0
+    assert shown.startswith(b"Usage: ")
+
+
+def test_names_that_stdout_cannot_say_are_escaped_and_stop_nothing(tiny_data, model_folder, tmp_path, capsys):
+    photos = shutil.copytree(tiny_data / "dots", tmp_path / "größe/電池")
+    copy, found = tmp_path / "größe/kopie", tmp_path / "größe/gefunden"
+    commands = (
+        ["data", "describe", photos.parent],
+        ["data", "validate", photos.parent],
+        ["data", "ingest", "folder", "--good", photos / "train/good", "--name", "größe", "--output", tmp_path / "own"],
+        ["data", "tile", photos, copy, "--size", 32],
+        ["data", "move", photos, tmp_path / "größe/gedreht"],
+        ["detect", photos / "test", "--model", model_folder, "--output", found, "--no-pictures"],
+    )
+    for words in commands:
+        code, shown = in_ascii(*words)
+        assert code == 0, words
+        assert rb"gr\xf6\xdfe" in shown or rb"\u96fb" in shown, shown
+    assert in_ascii("data", "describe", photos.parent, "--category", "größer") == (2, b"")
+    assert "größer: no such category" in capsys.readouterr().err.splitlines()[-1]

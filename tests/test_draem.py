@@ -1,5 +1,7 @@
 """DRAEM piece by piece: equal to the authors' code where that is asked for, and to plain definitions elsewhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from anomaly_lib.base.reproducibility import generator
 from anomaly_lib.methods.draem import losses as draem_losses
 from anomaly_lib.methods.draem.losses import focal_loss, guessed_range, ssim_loss
 from anomaly_lib.methods.draem.method import Draem
+from anomaly_lib.methods.draem.muon import Muon, orthogonal
 from anomaly_lib.methods.draem.network import DiscriminativeNetwork, DraemNetworks, anomaly_maps, initialise
 from anomaly_lib.methods.draem.params import DraemParams
 from anomaly_lib.methods.official.draem import export_draem, import_draem, load_draem
@@ -160,6 +163,7 @@ def test_presets_fill_what_is_not_written_and_merge_the_recipe_key_by_key():
     assert (paper.synthesis.texture_operations, paper.epochs, paper.steps) == ("seven", 700, None)
     official = DraemParams.model_validate({"preset": "official", "epochs": 800})
     assert (official.epochs, official.decay, official.synthesis.rotation_probability) == (800, 0.2, 0.3)
+    assert (official.optimizer, official.moved_share) == ("adam", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -219,8 +223,9 @@ def test_layout_and_precision_hardly_change_a_step(normals, changes, tolerance):
     assert second == pytest.approx(first, rel=tolerance)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch):
-    whole = tiny_method(steps=6)
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "muon", "moved_share": 0.5}])
+def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, monkeypatch, changes):
+    whole = tiny_method(steps=6, **changes)
     history = whole.fit(normals, progress=False)
     monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     losses, calls = Draem.losses, []
@@ -233,8 +238,8 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, mon
 
     monkeypatch.setattr(Draem, "losses", killed)
     with pytest.raises(KeyboardInterrupt):
-        tiny_method(steps=6).fit(normals, work=tmp_path, progress=False)
-    resumed = tiny_method(steps=6)
+        tiny_method(steps=6, **changes).fit(normals, work=tmp_path, progress=False)
+    resumed = tiny_method(steps=6, **changes)
     assert resumed.fit(normals, work=tmp_path, progress=False) == history
     assert len(calls) == 7, "the three finished steps were not done again"
     assert same_tensors(whole, resumed)
@@ -245,6 +250,51 @@ def test_a_loss_that_is_not_finite_stops_with_one_line(normals, monkeypatch):
     with pytest.raises(InputError, match=r"loss nan .* at step 1; lower the learning rate") as caught:
         tiny_method(steps=3).fit(normals, progress=False)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(16, 144), (144, 16), (32, 32)])
+def test_orthogonal_keeps_singular_vectors_and_evens_out_singular_values(shape):
+    matrix = torch.randn(shape, generator=generator(0, "matrix")) * torch.logspace(0, -1, shape[1])
+    result, (left, values, right) = orthogonal(matrix), torch.linalg.svd(matrix, full_matrices=False)
+    evened = left.T @ result @ right.T  # (16, 16) or (32, 32): diagonal, where the vectors are the same
+    large = values > 0.02 * values.norm()
+    assert large.sum() > 8
+    assert ((evened.diagonal()[large] > 0.6) & (evened.diagonal()[large] < 1.25)).all()
+    assert (evened - evened.diagonal().diag()).abs().max() < 1e-3
+    x = matrix.double() / matrix.double().norm()
+    for _ in range(5):
+        x = 3.4445 * x + (-4.7750 * x @ x.T + 2.0315 * (x @ x.T) @ (x @ x.T)) @ x
+    torch.testing.assert_close(result.double(), x, atol=2e-3, rtol=0)
+
+
+def test_muon_moves_kernels_by_orthogonal_steps_and_leaves_the_rest_to_adam():
+    torch.manual_seed(0)
+    networks = DraemNetworks(4, 4)
+    before = {name: p.clone() for name, p in networks.named_parameters()}
+    for p in networks.parameters():
+        p.grad = torch.randn_like(p)
+    gradients = {name: p.grad.clone() for name, p in networks.named_parameters()}
+    Muon(networks, 0.01).step()
+    for name, p in networks.named_parameters():
+        step = p.detach() - before[name]
+        if p.ndim == 4 and "fin_out" not in name:
+            assert step.square().mean().sqrt().item() == pytest.approx(0.01 * 0.2, rel=0.25)
+            assert (step * gradients[name]).sum() < 0
+        else:  # Adam's first step is the rate, against the gradient's sign
+            torch.testing.assert_close(step, -0.01 * gradients[name].sign(), atol=1e-6, rtol=1e-3)
+
+
+def test_moved_images_take_their_masks_with_them(normals):
+    batch = tiny_method().batches(normals)[0]
+    batch = replace(batch, image=batch.mask.repeat(1, 3, 1, 1))
+    assert tiny_method()._moved(batch, 0) is batch
+    still = tiny_method(moved_share=1.0, moved_degrees=0.0, moved_shift=0.0)._moved(batch, 0)
+    assert torch.equal(still.normal, batch.normal)
+    moved = tiny_method(moved_share=1.0, moved_degrees=10.0, moved_shift=0.1)._moved(batch, 1)
+    assert torch.equal(moved.image, moved.mask.repeat(1, 3, 1, 1))
+    assert all(not torch.equal(*pair) for pair in zip(moved.normal, batch.normal, strict=True))
+    assert set(moved.normal.unique().tolist()) <= set(batch.normal.unique().tolist()), "no value is interpolated"
+    assert not torch.equal(moved.normal, tiny_method(moved_share=1.0)._moved(batch, 2).normal)
 
 
 def test_milestones_are_whole_steps(normals):

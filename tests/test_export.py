@@ -29,7 +29,13 @@ from tests.helpers import close_to
 
 BOUND = 1e-4
 TINY, REGION = TINY_SETTINGS, [[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]
-PLAIN = {"feature_space": "raw", "resize": "nearest", "location_prior": None, "smoothing_sigma": 0.0}
+PLAIN = {
+    "image_resize": "nearest",
+    "feature_space": "raw",
+    "resize": "nearest",
+    "location_prior": None,
+    "smoothing_sigma": 0.0,
+}
 OFFICIAL = {
     "draem": TINY["draem"] | {"epochs": None, "steps": 4},
     "dfr": {"image_size": 64, "feature_size": 16, "latent": 5, "epochs": None, "steps": 4, "batch": 128},

@@ -149,6 +149,27 @@ def test_a_signal_leaves_nothing_behind(workplace, tmp_path, root, number):
     assert left == {"notebook.ipynb", "pid", "build", "build/failed"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells that the parent is gone")
+def test_when_dvc_alone_is_killed_its_notebook_ends_and_leaves_nothing(workplace, tmp_path, root):
+    source = workplace("import os\nopen('pid', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)")
+    command = [sys.executable, "-m", "anomaly_lib.nbrun", source, "out.ipynb"]
+    dvc = f"import subprocess; print(subprocess.Popen({command!r}).pid, flush=True); input()"  # as DVC starts a stage
+    environment = os.environ | {"PYTHONPATH": str(root), "TMPDIR": str(tmp_path), "DVC_STAGE": "train@dfr-nut-0"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", dvc], env=environment, **pipes) as parent:
+        runner, pid = int(parent.stdout.readline()), tmp_path / "pid"
+        wait_until(lambda: pid.is_file() and pid.read_text())
+        parent.kill()
+    wait_until(lambda: not any(map(runs, (runner, int(pid.read_text())))))
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"notebook.ipynb", "pid", "build", "build/failed"}
+
+
+def runs(number):
+    """Whether the process is there, and no zombie."""
+    return psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+
+
 def wait_until(condition):
     """Poll it for at most two minutes."""
     for _ in range(1200):

@@ -1,10 +1,12 @@
-"""Test splits that lack something: evaluation, demo and report name the reason and do not stop."""
+"""Odd data: splits that lack something, whose reasons are named and stop nothing; names that are hostile."""
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
+import IPython.display
 import pytest
 import torch
 import yaml
@@ -20,6 +22,7 @@ from anomaly_lib.registry import params_class
 from anomaly_lib.reporting.report import results_markdown
 from anomaly_lib.reporting.results import collect
 from tests.conftest import TINY_SETTINGS
+from tests.fuzz import safe_tables
 from tests.helpers import run_notebook
 
 
@@ -126,3 +129,33 @@ def test_the_demonstration_shows_the_scores_of_the_evaluation_within_a_region_of
     assert shown["scored"].scores.tolist() == pytest.approx([measured[name] for name in names])
     assert (shown["scored"].maps[:, 32:] == 0).all()
     assert not torch.equal(shown["trained"].method.score(shown["images"]).scores, shown["scored"].scores)
+
+
+HOSTILE = ("=cmd|' {C} calc'!A0", "<img src=x onerror=alert(1)>", "$\\frac$ {0}", "@SUM(1|2)\n![x](y)")
+"""Names of defect types that a spreadsheet, a page, a figure or a table could take for something else."""
+
+
+def test_hostile_names_are_text_in_csv_markdown_notebooks_and_figures(root, tiny_data, model, tmp_path, monkeypatch):
+    given = {"params_file": str(profile(root, tiny_data, tmp_path)), "category": "dots", "model": str(model)}
+    category, shown = tmp_path / "data/dots", []
+    for split in ("test", "ground_truth"):
+        for number, name in enumerate(HOSTILE):
+            (category / split / name).mkdir()
+            image = next((category / split / "square").glob(f"00{number}*"))
+            image.rename(category / split / name / image.name.replace("00", "=x|<b>$_{"))
+        (category / split / "square").rmdir()
+    monkeypatch.setattr(IPython.display, "display", lambda *things: shown.extend(things))
+    places = {"01_explore_data": "explore/dots", "04_evaluate": "evaluate/dfr-dots-0", "05_demo_gif": "gif/dfr-dots-0"}
+    for name, place in places.items():
+        run_notebook(root / f"notebooks/{name}.ipynb", **given, output=str(tmp_path / place))
+    assert safe_tables(tmp_path) == ""
+    params = load_params(tmp_path / "params.yaml")
+    texts = [thing.data for thing in shown if isinstance(thing, IPython.display.Markdown)]
+    report = results_markdown(collect(params, tmp_path), params, {"python": "3.11"}, tmp_path)
+    assert "=cmd\\|" in report
+    for text in (*texts, report):
+        assert not re.search(r"<(img|b)\b|(?<!\\)!\[x", text), text
+    tables = [text for text in texts if "=cmd" in text]
+    assert len(tables) == 2, "of notebooks 01 and 04"
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.strip().splitlines()}) == 1, table

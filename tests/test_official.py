@@ -55,6 +55,11 @@ def dfr_file(tmp_path_factory):
     return file
 
 
+def test_imported_models_see_photos_as_their_authors_resize_them(draem_pair):
+    assert official.import_draem([draem_pair]).image_resize == "bilinear"
+    assert {m: params_class(m)().image_resize for m in METHODS} == dict.fromkeys(METHODS, "antialiased")
+
+
 @pytest.fixture(scope="module")
 def images(tiny_data):
     return load_images(load_category(tiny_data, "dots").test[:2], 64)
@@ -88,6 +93,7 @@ def quick_vgg19(vgg19_weights, monkeypatch):
 def test_dfr_comes_back_the_same_bit_for_bit(dfr_file, quick_vgg19, images, tmp_path):
     imported = import_official("dfr", [dfr_file], tmp_path / "model", weights=quick_vgg19)
     assert (imported.method.params.preset, imported.method.params.latent) == ("official_12", 5)
+    assert imported.method.image_resize == "nearest"
     (exported,) = export_official(tmp_path / "model", tmp_path / "out")
     assert exported == tmp_path / "out/autoencoder.pth"
     before, after = (official.load_dfr(file).state_dict() for file in (dfr_file, exported))

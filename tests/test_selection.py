@@ -9,7 +9,9 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
 from anomaly_lib.data.folder import data_hash
 from anomaly_lib.data.tensors import load_images
-from anomaly_lib.evaluation.thresholds import calibrate
+from anomaly_lib.evaluation import evaluate
+from anomaly_lib.evaluation.intervals import decision_check
+from anomaly_lib.evaluation.thresholds import RELATIVE, calibrate
 from anomaly_lib.methods.base import method_class
 from anomaly_lib.params import Selection, Thresholds
 from anomaly_lib.protocols.cross_fit import cross_fitted
@@ -95,6 +97,25 @@ def test_cross_fitting_keeps_the_order_of_the_images_and_repeats_to_the_bit(dete
     first, again = (cross_fitted(detector, normals, 2, progress=False) for _ in range(2))
     assert torch.equal(first.scores, again.scores)
     torch.testing.assert_close(first.scores, first.maps.amax(dim=(1, 2)))
+
+
+def test_scores_that_depend_on_their_set_are_refused_with_a_reason():
+    """DMAD's official presets: min-max over the images scored together says nothing of other images."""
+    official = method_class("dmad")(params_class("dmad").model_validate({"score_normalisation": "scored_set"}), 0)
+    nothing = torch.zeros(4, 3, 256, 256)
+    refused = selection_metrics(official, nothing, None, Selection())
+    assert (refused.pop("reason"), refused) == (RELATIVE, dict.fromkeys(CRITERIA))
+    with pytest.raises(InputError, match="scores depend on the images that are scored with it"):
+        cross_fitted(official, nothing, 2)
+    maps, scores = torch.rand(6, 4, 4), torch.rand(6)
+    thresholds = calibrate(scores, maps, Thresholds(), relative=True)
+    assert (thresholds["image"], thresholds["image_expected_rate"], thresholds["reason"]) == (None, None, RELATIVE)
+    assert thresholds["pixel"] == calibrate(scores, maps, Thresholds())["pixel"]
+    assert decision_check(thresholds, 0.0, 3) == {"reason": RELATIVE}
+    found = evaluate(scores, torch.arange(6) > 2, maps, image_threshold=thresholds["reason"])
+    assert found["image_f1"] is found["image_false_positive_rate"] is None
+    assert found["undefined"]["image_f1"] == found["undefined"]["image_false_positive_rate"] == RELATIVE
+    assert found["image_auroc"] is not None
 
 
 def test_too_few_images_for_the_folds_are_refused(detector, normals):

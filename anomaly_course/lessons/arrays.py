@@ -69,7 +69,11 @@ def _planes(array: np.ndarray, marked: np.ndarray | None) -> list[str]:
     planes = array.reshape((-1, *(1, 1, *array.shape)[-2:]))
     cells = np.vectorize(_cell, otypes=[object])(planes, marks.reshape(planes.shape))
     width = max(map(len, cells.flat))
-    texts = [["".join(cell.rjust(width) for cell in row) for row in plane] for plane in cells]
+    fit = max(1, WIDTH // width)  # cells of a line
+    texts = [
+        ["".join(cell.rjust(width) for cell in row[at : at + fit]) for row in plane for at in range(0, len(row), fit)]
+        for plane in cells
+    ]
     if len(texts) * len(texts[0][0]) <= WIDTH // 2:
         return [" | ".join(rows) for rows in zip(*texts, strict=True)]
     return [line for number, plane in enumerate(texts) for line in (["-" * len(plane[0])] if number else []) + plane]

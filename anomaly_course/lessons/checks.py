@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from dis import get_instructions
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def _say(title: str, words: str) -> bool:
 def _stopped(attempt: Callable, error: Exception) -> str:
     if not callable(attempt):
         return f"that is {attempt!r}, not a function. Write one that begins with def."
-    code = getattr(inspect.unwrap(attempt), "__code__", None)
+    code = _code(attempt)
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
     where = f"in line {lines[-1] - code.co_firstlineno + 1} of your function " if code and lines else ""
     powers = " Python writes powers with **." if "for ^" in str(error) else ""
@@ -92,13 +93,19 @@ def _stopped(attempt: Callable, error: Exception) -> str:
 
 
 def _is_stub(attempt: Callable) -> bool:
-    code = getattr(inspect.unwrap(attempt), "__code__", None)
+    code = _code(attempt)
     return code is not None and {step.opname for step in get_instructions(code)} <= NOTHING
 
 
+def _code(attempt: Callable) -> CodeType | None:
+    """What Python made of the learner's own lines; None of a function that was not written in Python."""
+    return getattr(inspect.unwrap(attempt), "__code__", None)
+
+
 def _difference(attempt: Callable, arguments: tuple, expected: Any, found: Any) -> str:
-    names = list(inspect.signature(attempt).parameters)
-    names = names if len(names) == len(arguments) else ["given"] * len(arguments)
+    code = _code(attempt)
+    names = code.co_varnames[: code.co_argcount] if code else ()
+    names = names if len(names) == len(arguments) else ("given",) * len(arguments)
     mine, wanted = as_array(found), as_array(expected)
     differs, note = None, ""
     if mine is not None and wanted is not None and mine.shape == wanted.shape:
@@ -133,8 +140,8 @@ def _remark(found: list, expected: list) -> str:
     if any(wanted is None for _, wanted, _ in pairs):
         return ""
     mine, wanted = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
-    if np.isnan(mine).any():
-        return "NaN comes from 0/0, or from the root or the logarithm of something negative"
+    if not np.isfinite(mine).all():
+        return "NaN and infinity come from a division by 0, or from a root or logarithm below or at 0"
     if agree(mine, -wanted):
         return "only the sign is wrong"
     if agree(mine, 1 - wanted):

@@ -14,7 +14,7 @@ STYLE = """
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 13em), 1fr)); }
 .widget-box.anomaly-answers { display: contents; }
 .anomaly-row > *, .anomaly-answers > * { width: auto; margin: 0; overflow: visible; }
-.anomaly-brush, .anomaly-panel { max-width: min(36em, 60vh); }
+.anomaly-brush, .anomaly-panel { max-width: 60vh; }
 .anomaly-brush canvas { width: 100%; display: block; box-sizing: border-box; touch-action: none; cursor: none;
   border: 2px solid transparent; }
 .anomaly-brush canvas:focus-visible { border-color: #0072b2; outline: none; }

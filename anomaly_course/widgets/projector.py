@@ -12,6 +12,9 @@ body.jp-Notebook { --anomaly-verdict: 32px;
   --jp-widgets-font-size: 20px; --jp-widgets-inline-height: 40px; --jp-content-font-size1: 20px;
   --jp-widgets-inline-width: 400px; --jp-widgets-inline-width-short: 130px; --jp-widgets-inline-label-width: 120px; }
 body.jp-Notebook .jp-RenderedHTMLCommon, body.jp-Notebook .jp-RenderedHTMLCommon table { font-size: 22px; }
+body.jp-Notebook .jp-RenderedHTMLCommon h1 { font-size: 34px; margin: 0; }
+body.jp-Notebook .jp-RenderedHTMLCommon p { margin: 0.2em 0; }
+body.jp-Notebook .jp-Cell { padding-top: 0; padding-bottom: 0; }
 body.jp-Notebook .widget-html-content > img { width: 100%; max-height: 66vh; object-fit: contain;
   object-position: left top; }
 body.jp-Notebook .widget-html, body.jp-Notebook .widget-html-content { height: auto; line-height: 1.4; }

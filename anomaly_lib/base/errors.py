@@ -2,10 +2,13 @@
 
 import difflib
 import errno
+import io
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+
+from anomaly_lib.base.names import printable
 
 
 class InputError(Exception):
@@ -53,20 +56,20 @@ def exit_code(command: Callable[[], int | None], stopped: str = "stopped") -> in
     """Run a command and return its exit code, 0 if it gives none.
 
     Bad input, and a disk that is full or refuses, are one line on stderr and code 2; Ctrl-C is the line ``stopped`` and
-    code 130; a pipe that its reader closed is code 1.
+    code 130; a pipe that its reader closed is code 1. What stdout's encoding lacks is printed escaped.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return command() or 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 1
-    except InputError as error:
-        print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno not in REMEDIES:
+    except (InputError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in REMEDIES:
             raise
-        print(f"error: {refused(error)}", file=sys.stderr)
+        text = str(refused(error) if isinstance(error, OSError) else error)
+        print("error:", printable(" ".join(text.splitlines())), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from anomaly_lib.base.errors import InputError
+from anomaly_lib.base.names import printable
 from anomaly_lib.base.params import Resize
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
@@ -69,11 +70,6 @@ class Header:
     format: str
     orientation: int
     """EXIF's: 1 for pixels that are stored upright, otherwise 2 to 8."""
-
-
-def printable(text: str) -> str:
-    """Text with file names in it as one valid line: undecodable bytes and control characters are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def is_image_name(path: Path) -> bool:

@@ -156,7 +156,10 @@ class _Run:
         return f"{stem}.png" if self.pictures else None, f"{stem}.npy" if self.maps else None
 
     def record(self, look: Look, scale: MapScale | None) -> Row:
-        """Write what belongs to a photo, and make its row."""
+        """Write what belongs to a photo, and make its row. Raises InputError for a model that gives no numbers."""
+        if not (np.isfinite(look.score) and np.isfinite(look.map).all()):
+            remedy = "train or export it again"
+            raise InputError(Problem(look.file, "the model gives values that are not finite, so it is damaged", remedy))
         row = self._row(look)
         if row.picture and scale:
             self._save_picture(look, row, self.output / row.picture, scale)

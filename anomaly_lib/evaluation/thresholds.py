@@ -16,7 +16,7 @@ resemble each other, so for pixels n overstates what is known and the achieved r
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,9 +89,7 @@ def threshold_by(rule: str, normal_values, rate: float, sigmas: float = 3.0) -> 
     raise ValueError(f"the threshold rule must be one of {', '.join(RULES)}, got {rule!r}")
 
 
-def calibrate(
-    scores, maps, settings: Thresholds, region=None, relative: bool = False
-) -> dict[str, float | int | str | None]:
+def calibrate(scores, maps, settings: Thresholds, region=None, relative: bool = False) -> dict[str, Any]:
     """Thresholds from normal images that were not trained on: their scores (N,) and maps (N, H, W).
 
     ``image`` and ``pixel`` are the thresholds, each with its rule, ``pixel_median`` the zero of the shown scale.
@@ -115,7 +113,7 @@ def calibrate(
         "pixel_rule": settings.pixel_rule,
         "pixel_requested_rate": _requested_rate(settings.pixel_rule, settings.pixel_false_positive_rate),
     }
-    refused = {
+    refused: dict[str, Any] = {
         "image": None,
         "held_out_scores": [],
         "image_requested_rate": None,

@@ -11,6 +11,8 @@ Nothing here imports torch: ONNX Runtime, NumPy and Pillow are enough.
 import functools
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,30 @@ RESIZES: dict[Resize, dict[str, Any]] = {
 """The resizing rules of ``data.images.squeezed``; a bundle that names another is refused."""
 LEVELS = ("image", "pixel", "pixel_median")
 """Thresholds that decide and scale."""
-KEYS = {"method", "title", "category", "seed", "digest", "image_size", "thresholds", "resize", "outputs", "digests"}
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: type(value) is kind
+
+
+def _is_level(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("method", "title", "paper", "category", "digest", "params_hash", "data_hash"), _is(str)),
+    **dict.fromkeys(("seed", "reference_images"), _is(int)),
+    "image_size": lambda value: type(value) is int and 0 < value <= 2048,
+    "thresholds": lambda value: type(value) is dict and all(map(_is_level, map(value.get, LEVELS))),
+    "resize": _is(dict),
+    "outputs": lambda value: (
+        type(value) is dict and {"map", "score"} <= value.keys() and all(map(_is(list), value.values()))
+    ),
+    "digests": lambda value: type(value) is dict and {MODEL, REFERENCE} <= value.keys(),
+    "versions": lambda value: type(value) is dict and "anomaly-lib" in value,
+    "region": lambda value: type(value) in (list, type(None)),
+}
+"""What bundle.json must hold."""
 
 
 class BundledDetector:
@@ -53,8 +78,11 @@ class BundledDetector:
         """As ``Detector.see``. Raises InputError for a region: the category's own is a part of the model."""
         if region is not None:
             raise InputError("a bundle takes no region of interest: that of the category is a part of its model")
-        wanted = self.outputs if explain else ("map", "score")
-        found = dict(zip(wanted, self._session.run(list(wanted), {"images": images}), strict=True))
+        wanted, loaded = self.outputs if explain else ("map", "score"), self._session
+        try:
+            found = dict(zip(wanted, loaded.run(list(wanted), {"images": images}), strict=True))
+        except Exception as error:  # as in ``session``
+            raise InputError(f"{self._file}: cannot be run ({' '.join(str(error).split())}); export again") from None
         score = found.pop("score")
         return found["map"], score, found if explain else {}
 
@@ -110,10 +138,12 @@ def read_record(folder: Path) -> dict[str, Any]:
         record = json.loads(file.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(f"{folder}: no bundle here; write one with 'python -m anomaly_lib export'") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{file}: not valid JSON; export again") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or KEYS - record.keys():
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f"{file}: not a bundle of this version; export again")
+    if wrong := [key for key, fits in FITS.items() if not fits(record.get(key))]:
+        raise InputError(f"{file}: '{wrong[0]}' is missing or is not what it should be; export again")
     return record
 
 

@@ -31,7 +31,7 @@ def _changed(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     for name, expected in record["digests"].items():
         if (folder / name).is_file() and digest_of(folder / name) != expected:
             yield f"{name}: its digest is not the one in bundle.json"
-    if (folder / CARD).read_text(encoding="utf-8") != card(record):
+    if (folder / CARD).read_bytes() != card(record).encode():
         yield f"{CARD}: does not say what bundle.json says"
     if record["resize"] not in RESIZES.values():
         yield f"bundle.json: resizing rule {record['resize']}, which is none of this version's"

@@ -24,7 +24,7 @@ def contact_sheet(
         axis.set_axis_off()
     for index, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
         axis.imshow(displayable(image))
-        axis.set_title(title, fontsize=8)
+        axis.set_title(title, fontsize=8, parse_math=False)
         if masks is not None:
             outline(axis, masks[index])
     return figure
@@ -59,7 +59,8 @@ def area_histogram(areas: dict[str, Sequence[float]]) -> Figure:
     axis.hist(shares, bins=bins, stacked=True, color=colours, label=list(areas))
     axis.set(xscale="log", xlabel="defect area, % of the image", ylabel="test images")
     axis.set_title("How large are the defects?")
-    axis.legend(title="defect type")
+    for text in axis.legend(title="defect type").get_texts():
+        text.set_parse_math(False)
     return figure
 
 
@@ -77,7 +78,7 @@ def map_rows(
         for axis in row:
             axis.set_axis_off()
         row[0].imshow(displayable(images[index]))
-        row[0].set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8)
+        row[0].set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8, parse_math=False)
         if masks is not None:
             outline(row[0], masks[index])
         picture = row[1].imshow(shown[index], cmap=MAP_COLOURS, vmin=MAP_LIMITS[0], vmax=MAP_LIMITS[1])

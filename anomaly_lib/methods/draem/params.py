@@ -19,6 +19,7 @@ OFFICIAL = {
     "steps": None,
     "epochs": 700,  # their command; their published weights are named after 800
     "batch": 8,
+    "optimizer": "adam",
     "learning_rate": 1e-4,
     "schedule": "multistep",
     "milestones": [0.8, 0.9],
@@ -63,12 +64,20 @@ class DraemParams(TrainedParams):
     """Folder of texture images; the profile's own ``textures`` is handed down."""
     synthesis: SynthesisRecipe = SynthesisRecipe()
     """How synthetic anomalies are made; keys that are not written out come from the preset."""
+    moved_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training images, with what is blended into them, that are moved as the next two say."""
+    moved_degrees: Annotated[float, Field(ge=0, le=180)] = 5.0
+    """They are turned by up to this angle, both ways; beyond the border the image is mirrored."""
+    moved_shift: Annotated[float, Field(ge=0, le=0.5)] = 0.04
+    """They are shifted by up to this share of the side along each axis, both ways."""
     steps: Annotated[int, Field(ge=1)] | None = 240
     """Optimisation steps; null where epochs is given; one draws as many images as there are (paper: 700)."""
     batch: Annotated[int, Field(ge=2)] = 8
     """Images per step (authors' code: 8)."""
+    optimizer: Literal["adam", "muon"] = "adam"
+    """Adam (authors' code), or Muon for convolution kernels and Adam for all else, which learns more per step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    """Largest rate of Adam (authors' code: 1e-4)."""
+    """Largest learning rate (authors' code: 1e-4)."""
     schedule: Literal["one_cycle", "multistep", "constant"] = "one_cycle"
     """Learning-rate schedule (authors' code: multistep)."""
     warm_up: Share = 0.3

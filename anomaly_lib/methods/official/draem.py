@@ -13,12 +13,7 @@ from torch import Tensor
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.draem.method import Draem
-from anomaly_lib.methods.draem.network import (
-    FIRST_LAYER,
-    DiscriminativeNetwork,
-    DraemNetworks,
-    ReconstructiveNetwork,
-)
+from anomaly_lib.methods.draem.network import FIRST_LAYER, DiscriminativeNetwork, DraemNetworks, ReconstructiveNetwork
 from anomaly_lib.methods.draem.params import DraemParams
 from anomaly_lib.methods.official.files import part_of, read_checkpoint, refuse_existing, write_checkpoint
 
