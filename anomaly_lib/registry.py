@@ -2,7 +2,7 @@
 
 A method NAME with the class Name is a package ``anomaly_lib/methods/NAME`` with two modules: ``params``, which holds
 ``NameParams``, and ``method``, which holds ``Name``. One line here makes it known to params, pipeline, notebooks,
-figures and commands.
+figures and commands. A variant of a method, ``variant_of``, shares its params, and is one module with its class.
 """
 
 from collections.abc import Iterable
@@ -21,6 +21,8 @@ class Entry(NamedTuple):
     """Its class; that of its params has the same name and ``Params`` behind it."""
     role: Literal["method", "baseline"] = "method"
     """Whether it is one of the methods under study, or what they are compared with; baselines are shown last."""
+    variant_of: str = ""
+    """The method whose params it shares; its class is then in ``anomaly_lib/methods/NAME.py``."""
 
 
 METHODS = {
@@ -38,12 +40,18 @@ def method_modules(name: str) -> tuple[str, str]:
     """The two modules that are imported by name. Raises InputError, with the nearest name, for an unknown method."""
     if name not in METHODS:
         raise InputError(f"unknown method '{name}': {nearest(name, METHODS)}")
-    return f"anomaly_lib.methods.{name}.params", f"anomaly_lib.methods.{name}.method"
+    base = base_of(name)
+    return f"anomaly_lib.methods.{base}.params", f"anomaly_lib.methods.{name}{'.method' if base == name else ''}"
 
 
 def params_class(name: str) -> Any:
     """The pydantic model of a method's section in params.yaml. Raises InputError for an unknown name."""
-    return getattr(import_module(method_modules(name)[0]), f"{METHODS[name].class_name}Params")
+    return getattr(import_module(method_modules(name)[0]), f"{METHODS[base_of(name)].class_name}Params")
+
+
+def base_of(name: str) -> str:
+    """The method that ``name`` is a variant of, or ``name`` itself."""
+    return METHODS[name].variant_of or name if name in METHODS else name
 
 
 def method_class(name: str) -> Any:

@@ -80,11 +80,15 @@ def dependencies(root: Path, params: Params) -> dict[str, dict[str, Any]]:
 
 
 def _closure(root: Path, notebook: Source, method: str | None) -> list[Source]:
-    """The modules of ours that the notebook and its runner import, directly or not, by name."""
+    """The modules of ours that the notebook and its runner import, directly or not, by name.
+
+    Of a room that names its modules by ``lazy_names``, those whose names are imported.
+    """
     waiting = [RUNNER, *_imports(notebook), *(method_modules(method) if method else ())]
     found: dict[str, Source] = {}
     while waiting:
-        module = _module(root, waiting.pop())
+        name = waiting.pop()
+        module = _module(root, name) or _module(root, _home(root, name))
         if module and module.name not in found:
             found[module.name] = module
             waiting += [*_imports(module), module.name.rpartition(".")[0]]
@@ -104,16 +108,35 @@ def _module(root: Path, name: str) -> Source | None:
 
 
 @cache
+def _home(root: Path, name: str) -> str:
+    """The module that ``room.name`` comes from by the table of ``anomaly_lib.base.lazy.lazy_names``; else no text."""
+    room, _, imported = name.rpartition(".")
+    source = _module(root, room)
+    for node in ast.walk(source.tree) if source else ():
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_names":
+            homes = {name: key.arg for key in node.keywords for name in ast.literal_eval(key.value).split()}
+            return f"{room}.{homes[imported]}" if imported in homes else ""
+    return ""
+
+
+@cache
 def _imports(source: Source) -> frozenset[str]:
-    """Dotted names of all that it imports, wherever the statement stands; for ``from a import b`` both a and a.b."""
-    names = set()
+    """Dotted names of all that it imports, wherever the statement stands.
+
+    For ``from a import b`` both a and a.b, and for each ``b.c`` in its text also a.b.c.
+    """
+    names, bound = set(), {}
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = source.package.split(".")[: -(node.level - 1) or None] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
+            bound |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound:
+            names.add(f"{bound[node.value.id]}.{node.attr}")
     return frozenset(names)
 
 

@@ -1,4 +1,4 @@
-"""docs/add_a_method.md, followed in a copy of the repository: its example is there everywhere, under its right name."""
+"""docs/add_a_method.md, followed in a copy of the repository: its examples are there everywhere, under their names."""
 
 import os
 import re
@@ -11,7 +11,8 @@ import pytest
 COPIED = ("anomaly_lib", "anomaly_course", "anomaly_tools", "tests", "notebooks", "params.yaml", "data.dvc")
 FILES = ("tests/added_method.py", "tests/test_methods.py", "tests/test_detect.py", "tests/test_official.py")
 EXAMPLE = re.compile(r"^`([^`]+)`(?:, (?:in|under) `(\w+)`)?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CHECKS = "pixel_mean or added or read_and_write_their_authors_files"
+INSIDE = ("METHODS", "methods", "TINY_SETTINGS")
+CHECKS = "pixel_mean or draem_l1 or added or read_and_write_their_authors_files"
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ def copy(root, tmp_path):
             shutil.copy(root / name, tmp_path / name)
     shutil.copy(root / "pyproject.toml", tmp_path)
     shutil.copy(root / "requirements.lock", tmp_path)
+    (tmp_path / "data").symlink_to(root / "data")  # textures
     examples = EXAMPLE.findall((root / "docs/add_a_method.md").read_text(encoding="utf-8"))
-    assert [inside for _, inside, _ in examples] == ["", "", "", "METHODS", "methods", "TINY_SETTINGS"]
+    assert [inside for _, inside, _ in examples] == [*[""] * 3, *INSIDE, "", *INSIDE], "a method, and a variant"
     for name, inside, text in examples:
         file = tmp_path / name
         if inside:
@@ -38,11 +40,11 @@ def copy(root, tmp_path):
     return tmp_path
 
 
-def test_the_example_of_the_document_is_a_method_everywhere(copy):
+def test_the_examples_of_the_document_are_methods_everywhere(copy):
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *FILES, "-k", CHECKS]
     done = subprocess.run(
         command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     passed = int(re.search(r"(\d+) passed", done.stdout)[1])
-    assert passed >= 20, done.stdout
+    assert passed >= 40, done.stdout

@@ -39,8 +39,8 @@ def derived(project):
 
 
 def read(folder):
-    """What was derived, by notebook and method; 07_detect is no stage."""
-    return {file.stem: json.loads(file.read_text()) for file in folder.glob("0[!7]*")}
+    """What was derived, by notebook and method; 07_detect and 09_your_variant are no stages."""
+    return {file.stem: json.loads(file.read_text()) for file in folder.glob("0[!79]*")}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,20 @@ CHANGES = {
     "code that all share": ("anomaly_lib/base/numerics.py", '"avx2"', '"default"', EVERYTHING),
     "a file that a module reads": ("anomaly_lib/reporting/published.json", "{", "{ ", {"06_report"}),
     "a comment and a docstring": ("anomaly_lib/methods/base.py", '"""', '"""# ', set()),
+    "a figure": (
+        "anomaly_lib/figures/demo.py",
+        "GAP, TITLE_HEIGHT",
+        "TITLE_HEIGHT, GAP",
+        set().union(*(of(method, {"05_demo_gif-{}"}) for method in METHODS)),
+    ),
+    "a figure of a room that is imported as a whole": (
+        "anomaly_lib/figures/images.py",
+        "TITLE_WIDTH = 36",
+        "TITLE_WIDTH = 35",
+        {"01_explore_data"}.union(
+            *(of(m, {"03b_calibrate-{}", "04_evaluate-{}", "08_contamination-{}"}) for m in METHODS)
+        ),
+    ),
     "an unrelated module": ("anomaly_lib/methods/official/dfr.py", "def load_dfr(", "x = 1\n\n\ndef load_dfr(", set()),
     "the line of another method": ("anomaly_lib/registry.py", "METHODS = {", 'METHODS = {\n    "toy": "toy",', set()),
     "a package's version": ("requirements.lock", "anywidget==", "anywidget==9", {"01_explore_data", "02_synthesize"}),

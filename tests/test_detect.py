@@ -428,7 +428,7 @@ def run_notebook(root, tmp_path, model_folder, photos):
     settings = yaml.safe_load((root / "params.yaml").read_text()) | {"reports": str(tmp_path), "categories": ["dots"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
     shutil.copytree(model_folder, tmp_path / "calibrate/dfr-dots-0")
-    pairs = {"params_file": tmp_path / "params.yaml", "category": "dots", "images": photos, "output": tmp_path / "out"}
+    pairs = {"params_file": tmp_path / "params.yaml", "images": photos, "output": tmp_path / "out"}
     arguments = [
         "notebooks/07_detect.ipynb",
         tmp_path / "07.ipynb",

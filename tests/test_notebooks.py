@@ -2,12 +2,16 @@
 
 import ast
 import json
+import re
+import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
+import yaml
 
+from tests.conftest import TINY_SETTINGS
 from tests.helpers import assert_stripped
 
 NAMES = [
@@ -20,7 +24,10 @@ NAMES = [
     "06_report",
     "07_detect",
     "08_contamination",
+    "09_your_variant",
 ]
+WITH_VARIANTS = "09_your_variant"
+"""Holds two classes, on purpose."""
 
 
 @pytest.fixture(params=NAMES)
@@ -46,13 +53,17 @@ def test_it_opens_with_one_title_and_one_parameters_cell(notebook):
     assert notebook.cells[1] is tagged[0]
 
 
-def test_it_holds_no_logic_of_its_own(notebook):
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            tree = ast.parse(cell.source)
-            assert not [
-                n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try)
-            ]
+@pytest.mark.parametrize("name", NAMES)
+def test_it_holds_no_logic_of_its_own_but_variants_of_ten_lines(root, name):
+    cells = [cell for cell in nbformat.read(root / f"notebooks/{name}.ipynb", 4).cells if cell.cell_type == "code"]
+    logic = [
+        node
+        for cell in cells
+        for node in ast.parse(cell.source).body
+        if any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try) for n in ast.walk(node))
+    ]
+    assert len(logic) == (2 if name == WITH_VARIANTS else 0)
+    assert all(isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno < 10 for node in logic)
 
 
 def test_every_code_cell_but_the_imports_follows_a_sentence(notebook):
@@ -78,7 +89,7 @@ def run(root, tmp_path, name, **parameters):
 def test_a_missing_model_is_one_line_that_says_what_to_run(root, tmp_path):
     done = run(root, tmp_path, "04_evaluate", model="build/nowhere", output=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith("no trained model here; run notebook 03_train or 'dvc repro'")
+    assert "build/nowhere: no trained model here; the notebooks 03_train and" in done.stderr.splitlines()[-1]
 
 
 def test_a_missing_category_names_the_nearest_one(root, tmp_path):
@@ -87,27 +98,74 @@ def test_a_missing_category_names_the_nearest_one(root, tmp_path):
     assert "did you mean 'nut'?" in done.stderr
 
 
-def test_train_calibrate_evaluate_and_demo_run_one_after_the_other_from_any_output_folder(root, tmp_path):
-    trained = f"build/test/{tmp_path.name}/train"
-    evaluated = f"build/test/{tmp_path.name}/evaluate"
-    demo = f"build/test/{tmp_path.name}/gif"
-    calibrated = f"build/test/{tmp_path.name}/calibrate"
-    for name, parameters in (
-        ("03_train", {"category": "nut", "output": trained}),
-        ("03b_calibrate", {"category": "nut", "model": trained, "output": calibrated}),
-        ("04_evaluate", {"category": "nut", "model": calibrated, "output": evaluated}),
-        ("05_demo_gif", {"category": "nut", "model": calibrated, "output": demo}),
-    ):
-        done = run(root, tmp_path, name, **parameters)
+@pytest.fixture(scope="module")
+def by_hand(root, tiny_data, tmp_path_factory):
+    """A project as somebody finds it, where the notebooks 03 to 07 ran one after the other as they are."""
+    project = tmp_path_factory.mktemp("project")
+    for name in ("anomaly_lib", "anomaly_course", "notebooks"):
+        shutil.copytree(root / name, project / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*"))
+    shutil.copy(root / "data.dvc", project)
+    shutil.copytree(tiny_data / "dots", project / "data/sample/nut")
+    settings = yaml.safe_load((root / "params.yaml").read_text())
+    settings |= {"categories": ["nut"], "methods": {"dfr": TINY_SETTINGS["dfr"]}}
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    for name in ("03_train", "03b_calibrate", "04_evaluate", "05_demo_gif", "07_detect"):
+        command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{name}.ipynb", f"executed/{name}.ipynb"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    split = json.loads((root / trained / "split.json").read_text())
+    return project
+
+
+def test_by_hand_each_notebook_takes_up_what_the_one_before_left(by_hand):
+    play = by_hand / "build/play"
+    split = json.loads((play / "train/split.json").read_text())
     assert not set(split["fit"]) & set(split["held_out"])
-    metrics = json.loads((root / evaluated / "metrics.json").read_text())
-    assert metrics["model_digest"] == json.loads((root / trained / "model.json").read_text())["digest"]
-    assert 0 <= metrics["image_auroc"] <= 1
+    digest = json.loads((play / "train/model.json").read_text())["digest"]
+    assert json.loads((play / "calibrate/model.json").read_text())["digest"] == digest
+    metrics = json.loads((play / "evaluate/metrics.json").read_text())
+    assert metrics["model_digest"] == digest
+    assert metrics["image_auroc"] == 1.0
     assert metrics["undefined"] == {}
-    assert 0 < (root / demo / "demo.gif").stat().st_size < 1_000_000
-    executed = nbformat.read(tmp_path / "03_train.ipynb", 4)
+    assert 0 < (play / "gif/demo.gif").stat().st_size < 1_000_000
+    found = json.loads((play / "detect/results.json").read_text())
+    assert found["model"]["digest"] == digest
+    assert len(found["images"]) == metrics["n_normal"] + metrics["n_anomalous"]
+
+
+def test_each_of_them_says_which_model_it_took(by_hand):
+    for name, stage in (("03b_calibrate", "train"), ("04_evaluate", "calibrate"), ("07_detect", "calibrate")):
+        cells = nbformat.read(by_hand / f"executed/{name}.ipynb", 4).cells
+        text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", ()))
+        assert f"build/play/{stage}: DFR on nut, model " in text
+
+
+def test_cells_are_executed_in_order(by_hand):
+    executed = nbformat.read(by_hand / "executed/03_train.ipynb", 4)
     counts = [cell.execution_count for cell in executed.cells if cell.cell_type == "code"]
     assert counts == sorted(counts)
     assert None not in counts
+
+
+def test_variants_are_compared_in_pairs_with_intervals(by_hand):
+    tiny = TINY_SETTINGS["dfr"] | {"steps": 20}
+    given = [f"categories={['nut']}", f"seeds={[0, 1, 2]}", f"settings={tiny}"]
+    command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{WITH_VARIANTS}.ipynb", "executed/09.ipynb"]
+    done = subprocess.run([*command, *given], cwd=by_hand, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = (by_hand / "build/play/variant/rows.csv").read_text().splitlines()
+    assert len(rows) == 1 + 5 * 3, "three candidates and two baselines, with three seeds"
+    outputs = [o for cell in nbformat.read(by_hand / "executed/09.ipynb", 4).cells for o in cell.get("outputs", ())]
+    tables = [o.data["text/markdown"] for o in outputs if "text/markdown" in o.get("data", {})]
+    lines = tables[-1].splitlines()
+    assert lines[2].startswith("| smooth loss | image_auroc | ")
+    assert len(lines) == 2 + 2 * 2, "two variants, two metrics"
+    assert all("too few categories: 1 of 4" in line for line in lines[2:])
+    assert any(re.search(r"[+-]\d\.\d{3} to [+-]\d\.\d{3}", line) for line in lines), "an interval over seeds"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_head_of_a_notebook_has_few_imports(root, name):
+    notebook = nbformat.read(root / "notebooks" / f"{name}.ipynb", 4)
+    lines = [line for cell in notebook.cells for line in cell.source.splitlines()]
+    assert sum(line.startswith(("from anomaly_", "import anomaly_")) for line in lines) <= 9
+    assert not [line for line in lines if line.endswith("import (")]

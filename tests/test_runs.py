@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 import yaml
 
+from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import load_params
-from anomaly_lib.pipeline.runs import STAGE_OF, Run, evaluated_runs, read_rows, read_scores, runs_of, work_folder
+from anomaly_lib.pipeline.runs import (
+    STAGE_OF,
+    Run,
+    evaluated_runs,
+    read_rows,
+    read_scores,
+    runs_of,
+    trained_folder,
+    work_folder,
+)
 
 
 @pytest.mark.parametrize("run", [Run("dfr", "nut", 0), Run("dmad", "metal-nut_2", 17)])
@@ -62,3 +72,26 @@ def test_what_no_run_repeats_lies_outside_of_the_outputs(root, monkeypatch):
     monkeypatch.chdir(root)
     expected = root / "build/work/reports/train/dfr-nut-0"
     assert work_folder(Path("reports/train/dfr-nut-0")) == work_folder(root / "reports/train/dfr-nut-0") == expected
+
+
+def test_a_notebook_takes_the_model_made_by_hand_or_else_the_pipelines(tmp_path, monkeypatch):
+    def leave_model(place):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "model.json").touch()
+        return tmp_path / place
+
+    (tmp_path / "data.dvc").touch()
+    monkeypatch.chdir(tmp_path)
+    mine = "build/play/train"
+    with pytest.raises(InputError, match="no trained model, nor in reports; run notebook 03_train, or"):
+        trained_folder(mine, "reports")
+    first = leave_model("reports/train/dfr-fabric-0")
+    assert trained_folder(mine, "reports") == first
+    example = leave_model("reports/train/dfr-nut-0")
+    assert trained_folder(mine, "reports") == example
+    assert trained_folder("reports/train/other", "reports") == tmp_path / "reports/train/other", (
+        "what is named is taken"
+    )
+    assert leave_model(mine) == trained_folder(mine, "reports")
+    with pytest.raises(InputError, match="run notebook 03b_calibrate"):
+        trained_folder("build/play/calibrate", "reports")

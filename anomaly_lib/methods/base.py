@@ -22,7 +22,7 @@ from anomaly_lib.base.reproducibility import default_device, derived_seed
 from anomaly_lib.data.folder import Sample
 from anomaly_lib.data.tensors import load_images
 from anomaly_lib.params import params_hash
-from anomaly_lib.registry import METHODS, method_class, shown_name
+from anomaly_lib.registry import METHODS, base_of, method_class, shown_name
 
 __all__ = ["METHODS", "Method", "ScoreMaps", "in_batches", "method_class", "within"]
 
@@ -53,7 +53,8 @@ class ScoreMaps:
 class Method(ABC, Generic[ParamsOf, ModelOf]):
     """One trainable detector, generic in the class of its params and of the module that holds what it learnt.
 
-    Images are (N, 3, S, S) float32 in [0, 1] with S = ``params.image_size``.
+    Images are (N, 3, S, S) float32 in [0, 1] with S = ``params.image_size``. A variant overrides ``outputs``, or of a
+    method that is trained in steps ``networks``, ``losses``, ``optimizer``, ``scheduler`` (docs/add_a_method.md).
     """
 
     name: ClassVar[str]
@@ -190,9 +191,9 @@ class Method(ABC, Generic[ParamsOf, ModelOf]):
 
     @contextmanager
     def own_initial_weights(self) -> Iterator[None]:
-        """Inside, torch draws this method's and seed's initial weights; after, it goes on as if nothing was drawn."""
+        """Inside, torch draws this method's, or its base's, initial weights of this seed; after, as if nothing was."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(self.seed, self.name, "init"))
+            torch.manual_seed(derived_seed(self.seed, base_of(self.name), "init"))
             yield
 
 

@@ -27,6 +27,7 @@ FORMAT: Literal[1] = 1
 TENSORS, RECORD = "model.safetensors", "model.json"
 LONGEST_REASON = 300  # characters
 _AGAIN = "train again, or restore the model with dvc checkout"
+_MAKE = "the notebooks 03_train and 03b_calibrate leave one in build/play, 'make repro' all of a profile in its reports"
 
 
 class Record(BaseModel):
@@ -140,7 +141,7 @@ def _record(folder: Path) -> Record:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: no trained model here; run notebook 03_train or 'dvc repro'") from None
+        raise InputError(f"{folder}: no trained model here; {_MAKE}") from None
     except OSError as error:
         raise refused(error, file, "cannot be read") from None
     except (ValueError, RecursionError):

@@ -128,10 +128,10 @@ def _optimise(task: Task, step: int) -> dict[str, float]:
 
 def _picture_steps(task: Task, checkpoint: Path | None, start: int) -> set[int]:
     """After which steps a picture is drawn; a training from the beginning removes those of an older one."""
+    if checkpoint is not None and start == 0:
+        shutil.rmtree(checkpoint.parent / PICTURES, ignore_errors=True)
     if checkpoint is None or task.picture is None:
         return set()
-    if start == 0:
-        shutil.rmtree(checkpoint.parent / PICTURES, ignore_errors=True)
     return {round(task.steps * part / PICTURES_PER_TRAINING) for part in range(1, PICTURES_PER_TRAINING + 1)}
 
 

@@ -29,6 +29,8 @@ STAGE_OF = {
 """The stage that writes each of the files of a run that others read."""
 DECIDING = "calibrate"
 """The stage whose models have thresholds."""
+BY_HAND = {"build/play/train": "03_train", "build/play/calibrate": "03b_calibrate"}
+"""Where these notebooks leave a model when somebody runs them as they are."""
 
 
 class Run(NamedTuple):
@@ -108,24 +110,43 @@ def work_folder(output: Path) -> Path:
     return root / "build/work" / (root / output).relative_to(root)
 
 
+def trained_folder(model: str, reports: str) -> Path:
+    """The folder ``model``, from the project's root, of a trained model.
+
+    Until the notebook of ``BY_HAND`` has left one there, the pipeline's from ``reports``: of DFR on nut, which `make
+    quick` makes, or else the first. Raises InputError where the pipeline has made none either.
+    """
+    folder = project_root() / model
+    if model not in BY_HAND or folder in _models_in(folder.parent):
+        return folder
+    made = _models_in(project_root() / reports / folder.name)
+    if not made:
+        raise InputError(f"{model}: no trained model, nor in {reports}; run notebook {BY_HAND[model]}, or 'make quick'")
+    return next((one for one in made if one.name == "dfr-nut-0"), made[0])
+
+
 def find_model(params: Params, method: str, category: str, seed: int | None = None) -> Path:
     """Folder of the profile's trained model with its thresholds; the seed is the profile's first by default.
 
     Raises InputError, saying how to make the model and which there are, when it is not there.
     """
-    from anomaly_lib.methods.checkpoints import RECORD  # loads torch
-
     params_class(method)  # an unknown method has an error of its own
     run = Run(method, category, params.seeds[0] if seed is None else seed)
-    reports = Path(params.reports)
-    folder = project_root() / run.folder(reports, DECIDING)
-    if (folder / RECORD).is_file():
+    wanted = run.folder(Path(params.reports), DECIDING)
+    folder = project_root() / wanted
+    there = _models_in(folder.parent)
+    if folder in there:
         return folder
-    there = sorted(file.parent.name for file in folder.parent.glob(f"*/{RECORD}"))
     raise InputError(
-        f"{run.folder(reports, DECIDING)}: no trained model; {_how_to_make(params, run)}; "
-        f"there are so far: {', '.join(there) or 'none'}"
+        f"{wanted}: no trained model; {_how_to_make(params, run)}; "
+        f"there are so far: {', '.join(one.name for one in there) or 'none'}"
     )
+
+
+def _models_in(folder: Path) -> list[Path]:
+    from anomaly_lib.methods.checkpoints import RECORD  # loads torch
+
+    return sorted(file.parent for file in folder.glob(f"*/{RECORD}"))
 
 
 def _how_to_make(params: Params, run: Run) -> str:

@@ -1,1 +1,1 @@
-"""Figures, GIFs and tables: everything that people look at."""
+"""Results of the runs as tables, and the report."""

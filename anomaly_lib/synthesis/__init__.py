@@ -5,5 +5,3 @@ from anomaly_lib.synthesis.blend import Synthesised, synthesize
 from anomaly_lib.synthesis.mask import mask_coverage
 from anomaly_lib.synthesis.perlin import perlin_noise
 from anomaly_lib.synthesis.textures import load_textures
-
-__all__ = ["Synthesised", "SyntheticBatches", "load_textures", "mask_coverage", "perlin_noise", "synthesize"]

@@ -19,9 +19,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.names import DEPTH, PATH_LENGTH, folded, why_path_is_refused
 from anomaly_lib.base.progress import progress_bar
 from anomaly_lib.data.images import Problem, printable
+from anomaly_tools.ingest.paths import DEPTH, PATH_LENGTH, folded, why_path_is_refused
 
 CHUNK = 1 << 15
 """Bytes of content held at a time."""

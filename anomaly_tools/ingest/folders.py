@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.names import composed
 from anomaly_lib.data.folder import GOOD, Listing, list_folder
 from anomaly_lib.data.images import printable
+from anomaly_tools.ingest.paths import composed
 from anomaly_tools.ingest.plan import Item, Plan, Request, image_item, mask_item, masks_of
 
 VALIDATION_PREFIX = "validation_"

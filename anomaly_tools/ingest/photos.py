@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.names import composed
 from anomaly_lib.data.folder import GOOD, Sample
 from anomaly_lib.data.images import Problem
 from anomaly_lib.data.photos import READ, LeftOut, is_of_the_system, is_readable_name, left_out_line
 from anomaly_lib.data.split import split_normals
+from anomaly_tools.ingest.paths import composed
 from anomaly_tools.ingest.plan import Item, Masks, Plan, Request, image_item, mask_item, masks_of
 
 TEST_SHARE = 0.2

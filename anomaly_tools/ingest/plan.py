@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.names import composed, folded, why_name_is_refused, why_path_is_refused
+from anomaly_lib.base.names import why_name_is_refused
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.data.images import Problem
 from anomaly_lib.data.photos import RECODED, RENAMED, LeftOut
+from anomaly_tools.ingest.paths import composed, folded, why_path_is_refused
 
 LONGEST_NAME = 254
 """Bytes of a file name: one less than file systems take, as a half-written file has a dot before its name."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError, nearest, refused
-from anomaly_lib.base.names import composed, why_name_is_refused
+from anomaly_lib.base.names import why_name_is_refused
 from anomaly_lib.data.images import printable
 from anomaly_lib.data.photos import PICTURES, LeftOut, is_of_the_system, left_out_line
 from anomaly_tools.ingest.guard import OWN, guard_store
 from anomaly_tools.ingest.layouts import LAYOUTS, Layout
+from anomaly_tools.ingest.paths import composed
 from anomaly_tools.ingest.plan import Plan, Request, count_lines, differences
 from anomaly_tools.ingest.sources import find_layout, fingerprint, opened
 from anomaly_tools.ingest.write import finish, hidden_folders, is_finished, partial_folder, write_plan

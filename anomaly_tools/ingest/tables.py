@@ -24,10 +24,10 @@ from importlib import util
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.names import composed, why_path_is_refused
 from anomaly_lib.data.folder import GOOD, UNCERTAIN, Sample
 from anomaly_lib.data.images import Problem, is_image_name
 from anomaly_lib.data.split import split_normals
+from anomaly_tools.ingest.paths import composed, why_path_is_refused
 from anomaly_tools.ingest.plan import Item, Plan, Request, image_item, mask_item
 
 VISA_TABLE = Path("split_csv/1cls.csv")

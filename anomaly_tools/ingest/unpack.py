@@ -17,9 +17,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
-from anomaly_lib.base.names import TEMPORARY_PREFIX
 from anomaly_lib.data.images import Problem
 from anomaly_tools.ingest.archives import CHUNK, Archive, Limits, Member, archive_format, reading
+from anomaly_tools.ingest.paths import TEMPORARY_PREFIX
 
 _DISK_BLOCK = 4096  # bytes; what a file takes is a multiple of it on the common file systems
 _CHANGED = ("changed while it was unpacked", "wait until it is complete and unpack again")

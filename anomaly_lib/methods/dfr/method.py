@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
@@ -85,29 +87,33 @@ class Dfr(Method[DfrParams, DfrModel]):
                 rows.append({"part": part, "channels": layer.out_channels, "parameters": parameter_count(layer)})
         return rows
 
-    def network(self, channels: int, latent: int) -> FeatureAutoencoder:
-        """The autoencoder, untrained. With ``losses`` what a variant of the method overrides."""
+    def networks(self, channels: int, latent: int) -> FeatureAutoencoder:
+        """The autoencoder, untrained."""
         return FeatureAutoencoder(channels, latent, self.params.batch_norm)
 
-    def losses(self, vectors: Tensor) -> dict[str, Tensor]:
-        """Scalar losses of one step by name, of (M, C) feature vectors; ``loss`` is minimised."""
-        # one "image" of 1 x M locations: batch statistics over locations, as in training on images
-        target = self.fitted.space(rearrange(vectors, "m c -> 1 c 1 m"))
-        return {"loss": F.mse_loss(self.fitted.autoencoder(target), target)}
+    def losses(self, reconstruction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Scalar losses of one step by name, of (1, C, 1, M) descriptions in feature space; ``loss`` is minimised."""
+        return {"loss": F.mse_loss(reconstruction, target)}
+
+    def optimizer(self, networks: nn.Module) -> Optimizer:
+        return torch.optim.Adam(networks.parameters(), lr=self.params.learning_rate, fused=True)
+
+    def scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
+        one_cycle = self.params.schedule == "one_cycle"
+        return OneCycleLR(optimizer, self.params.learning_rate, total_steps=steps) if one_cycle else None
 
     def _task(self, cache: FeatureCache, identity: str) -> Task:
-        params, autoencoder = self.params, self.fitted.autoencoder
-        steps = params.steps_on(len(cache.vectors), params.batch)
-        optimizer = torch.optim.Adam(autoencoder.parameters(), lr=params.learning_rate, fused=True)
-        scheduler = None
-        if params.schedule == "one_cycle":
-            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total_steps=steps)
-        draw = generator(self.seed, "dfr", "batches")
+        model, batch = self.fitted, self.params.batch
+        steps = self.params.steps_on(len(cache.vectors), batch)
+        optimizer = self.optimizer(model.autoencoder)
+        scheduler, draw = self.scheduler(optimizer, steps), generator(self.seed, "dfr", "batches")
 
         def losses(step: int) -> dict[str, Tensor]:
-            return self.losses(cache.draw(params.batch, draw).to(self.device))
+            # one "image" of 1 x M locations: batch statistics over locations, as in training on images
+            target = model.space(rearrange(cache.draw(batch, draw).to(self.device), "m c -> 1 c 1 m"))
+            return self.losses(model.autoencoder(target), target)
 
-        return Task(autoencoder, optimizer, losses, steps, identity, scheduler, {"batches": draw}, "DFR training")
+        return Task(model.autoencoder, optimizer, losses, steps, identity, scheduler, {"batches": draw}, "DFR training")
 
     def _build(self, locations: Tensor) -> None:
         """Feature space, latent size and freshly initialised autoencoder from (M, C) normal vectors."""
@@ -119,7 +125,7 @@ class Dfr(Method[DfrParams, DfrModel]):
             self._assemble(space, latent)
 
     def _assemble(self, space: FeatureSpace, latent: int) -> DfrModel:
-        autoencoder = self.network(sum(self.features.channels), latent)
+        autoencoder = self.networks(sum(self.features.channels), latent)
         model = DfrModel(space, autoencoder, LocationScale(self.params.feature_size))
         self.model = model.to(self.device).eval()
         return self.model

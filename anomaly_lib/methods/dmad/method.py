@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.reproducibility import generator
@@ -156,12 +158,19 @@ class Dmad(Method[DmadParams, DmadModel]):
         return rows
 
     def networks(self) -> PPDM:
-        """The networks, untrained. With ``losses`` what a variant of the method overrides."""
+        """The networks, untrained."""
         return build(self.params, self.teacher.channels)
 
     def losses(self, images: Tensor, done: Pass) -> dict[str, Tensor]:
         """Scalar losses of one pass over normalised images by name; ``loss`` is minimised."""
         return dmad_losses(self.params, images, done, self.fitted.networks)
+
+    def optimizer(self, networks: nn.Module) -> Optimizer:
+        params, trained = self.params, (one for one in networks.parameters() if one.requires_grad)
+        return AdamW(trained, params.learning_rate, BETAS, weight_decay=params.weight_decay, fused=True)
+
+    def scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        return CosineAnnealingLR(optimizer, T_max=steps)
 
     def adopt(self, offset: OffsetNetwork | None, bottleneck: nn.Module, decoder: Decoder) -> None:
         """Take networks that were trained elsewhere; maps and scores stay uncalibrated until ``calibrate``."""
@@ -198,14 +207,8 @@ class Dmad(Method[DmadParams, DmadModel]):
         params, networks, teacher = self.params, self.fitted.networks, self.teacher
         batch = min(params.batch, len(normals))
         steps = params.steps_on(len(normals), batch)
-        optimizer = torch.optim.AdamW(
-            [parameter for parameter in networks.parameters() if parameter.requires_grad],
-            lr=params.learning_rate,
-            betas=BETAS,
-            weight_decay=params.weight_decay,
-            fused=True,
-        )
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        optimizer = self.optimizer(networks)
+        scheduler = self.scheduler(optimizer, steps)
         draws = {name: generator(self.seed, "dmad", name) for name in ("batches", "revival")}
         if networks.quantiser:
             networks.quantiser.revival = draws["revival"]

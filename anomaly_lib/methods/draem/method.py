@@ -91,7 +91,7 @@ class Draem(Method[DraemParams, DraemNetworks]):
         return rows
 
     def networks(self) -> DraemNetworks:
-        """The two networks, untrained. With ``batches`` and ``losses`` what a variant of the method overrides."""
+        """The two networks, untrained; their weights are drawn afterwards."""
         return DraemNetworks(self.params.reconstructive_width, self.params.discriminative_width)
 
     def batches(self, normals: Tensor) -> SyntheticBatches:
@@ -106,28 +106,40 @@ class Draem(Method[DraemParams, DraemNetworks]):
     def _task(self, batches: SyntheticBatches, identity: str) -> Task:
         params, networks = self.params, self.fitted
         steps = params.steps_on(len(batches.normals), params.batch)
-        rate, muon = params.learning_rate, params.optimizer == "muon"
-        optimizer = Muon(networks, rate) if muon else torch.optim.Adam(networks.parameters(), lr=rate, fused=True)
+        optimizer = self.optimizer(networks)
         prepared: Iterator[Synthesised] | None = None
 
         def losses(step: int) -> dict[str, Tensor]:
             nonlocal prepared
             if prepared is None:  # the first step, or the one at which an interrupted training goes on
                 prepared = _stream(batches, range(step, steps), params.workers)
-            return self.losses(self._moved(next(prepared).to(self.device), step))
+            batch = self._moved(next(prepared).to(self.device), step)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._in_bf16()):
+                reconstruction, logits = networks(self._seen(batch.image))
+            return self.losses(reconstruction.float(), self._seen(batch.normal), logits, batch.mask)
 
-        schedule = _schedule(params, optimizer, steps)
-        task = Task(networks, optimizer, losses, steps, identity, schedule, description="DRAEM training")
+        task = Task(networks, optimizer, losses, steps, identity, self.scheduler(optimizer, steps))
+        task.description = "DRAEM training"
         task.images_per_step, task.picture = params.batch, self._picture(batches)
         return task
 
-    def losses(self, batch: Synthesised) -> dict[str, Tensor]:
-        """Scalar losses of one step by name; ``loss`` is minimised."""
+    def losses(self, reconstruction: Tensor, target: Tensor, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Scalar losses of one step by name; ``loss`` is minimised. Shapes as in ``draem_losses``."""
         params = self.params
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._in_bf16()):
-            reconstruction, logits = self.fitted(self._seen(batch.image))
-        target, guessed = self._seen(batch.normal), params.ssim_range == "guessed"
-        return draem_losses(reconstruction.float(), target, logits, batch.mask, params.ssim_weight, guessed)
+        return draem_losses(reconstruction, target, logits, mask, params.ssim_weight, params.ssim_range == "guessed")
+
+    def optimizer(self, networks: nn.Module) -> Optimizer:
+        rate, muon = self.params.learning_rate, self.params.optimizer == "muon"
+        return Muon(networks, rate) if muon else torch.optim.Adam(networks.parameters(), lr=rate, fused=True)
+
+    def scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
+        """Steps once per step of the training; its milestones are whole steps: a fractional one would never be met."""
+        params = self.params
+        if params.schedule == "one_cycle":
+            return OneCycleLR(optimizer, params.learning_rate, total_steps=steps, pct_start=params.warm_up)
+        if params.schedule == "multistep":
+            return MultiStepLR(optimizer, [round(share * steps) for share in params.milestones], params.decay)
+        return None
 
     def _moved(self, batch: Synthesised, step: int) -> Synthesised:
         """Some of the images turned and shifted, with their masks; nearest pixels, so that grain stays as it is."""
@@ -199,15 +211,6 @@ def computes_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
-
-
-def _schedule(params: DraemParams, optimizer: Optimizer, steps: int) -> LRScheduler | None:
-    """The schedule over optimisation steps. Milestones are whole steps: a fractional one would never be met."""
-    if params.schedule == "one_cycle":
-        return OneCycleLR(optimizer, params.learning_rate, total_steps=steps, pct_start=params.warm_up)
-    if params.schedule == "multistep":
-        return MultiStepLR(optimizer, [round(share * steps) for share in params.milestones], params.decay)
-    return None
 
 
 def _stream(batches: SyntheticBatches, steps: range, workers: int) -> Iterator[Synthesised]:
