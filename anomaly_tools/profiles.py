@@ -9,7 +9,7 @@ import yaml
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
-from anomaly_lib.base.names import printable, why_name_is_refused
+from anomaly_lib.base.names import why_name_is_refused
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.params import load_params, load_profile, parse_params, project_root
 
@@ -46,13 +46,11 @@ def make_profile(
     source = Path("profiles", like, "params.yaml") if like else Path("params.yaml")
     load_params(source)
     text = (root / source).read_text(encoding="utf-8")
-    text = re.sub(
-        r"\A(#.*\n)+", f"# Profile {name}: the settings of profile {like or 'sample'}, for {printable(data)}.\n", text
-    )
+    parse_params(yaml.safe_load(text) | changed)  # before anything is written
+    text = re.sub(r"\A(#.*\n)+", f"# Profile {name}: the settings of profile {like or 'sample'}, for {data}.\n", text)
     for key, value in changed.items():  # JSON is YAML, whatever a category is called
         line = f"{key}: {json.dumps(value, ensure_ascii=False)}".replace("\\", r"\\")
         text = re.sub(rf"^{key}:.*$", line, text, count=1, flags=re.M)
-    parse_params(yaml.safe_load(text))  # before anything is written
     with replacing(root / folder / "params.yaml") as temporary:
         temporary.write_text(text, encoding="utf-8")
     shutil.copyfile(root / "dvc.yaml", root / folder / "dvc.yaml")

@@ -73,7 +73,13 @@ def _foreign(app, what, name, thing, skip: bool, options) -> bool | None:
     return True if origin.partition(".")[0] not in PACKAGES and what == "module" and callable(thing) else None
 
 
+def _language(app, pagename, templatename, context, doctree) -> None:
+    """Screen readers read a page aloud in its own language."""
+    context["language"] = "vi" if pagename.endswith(".vi") else "en"
+
+
 def setup(app) -> None:
+    app.connect("html-page-context", _language)
     app.connect("autodoc-process-docstring", _plain)
     app.connect("autodoc-skip-member", _foreign)
     app.add_html_math_renderer("mathml", (_math(False), None), (_math(True), None))

@@ -17,7 +17,7 @@ from anomaly_lib.figures.demo import OUTCOMES, outcome
 from anomaly_lib.figures.images import outline
 from anomaly_lib.figures.style import ANOMALOUS_COLOUR, MAP_COLOURS, MAP_LIMITS, NORMAL_COLOUR
 
-MARGINS = {"left": 0.01, "right": 0.99, "top": 0.8, "bottom": 0.2, "wspace": 0.1, "width_ratios": (1, 1, 1.25)}
+MARGINS = {"left": 0.01, "right": 0.99, "top": 0.86, "bottom": 0.11, "wspace": 0.05, "width_ratios": (1, 1, 1.1)}
 """Fixed, because looking for a layout takes as long as drawing."""
 
 
@@ -33,7 +33,7 @@ def gallery_figure(run: Run, order: str, position: int) -> Figure:
     sample, score = run.samples[places[position]], float(run.scores[places[position]])
     verdict = outcome(sample.is_anomalous, decide(score, run.threshold))
     colour, sign = OUTCOMES[verdict]
-    figure, (photo, anomaly_map, scores) = plt.subplots(1, 3, figsize=(11, 4), layout="none", gridspec_kw=MARGINS)
+    figure, (photo, anomaly_map, scores) = plt.subplots(1, 3, figsize=(11, 4.4), layout="none", gridspec_kw=MARGINS)
     figure.set_label(verdict_element(f"{sign} {verdict}: {sample.defect}", colour))
     words = f"{run.title}: image {position + 1} of {len(places)}, {verdict}"
     figure.suptitle(words, fontsize=12, fontweight="bold", color=colour)
@@ -85,7 +85,7 @@ def _draw_place(axis: Axes, run: Run, score: float) -> None:
         (True, "anomalous", ANOMALOUS_COLOUR, "^"),
     ):
         axis.plot(run.scores[labels == label], label + heights[labels == label], mark, color=colour, alpha=0.5)
-        axis.text(0.01, 0.3 + 0.5 * label, name, transform=axis.transAxes, color=colour, fontsize=9)
+        axis.text(0.01, 0.41 + 0.455 * label, name, transform=axis.transAxes, color=colour, fontsize=9)
     axis.axvline(run.threshold, color="black", linestyle="--")
     axis.axvline(score, color="black", linewidth=2)
     axis.set(yticks=[], ylim=(-0.6, 1.6), xlabel="image score; dashed: threshold, solid: this image")
