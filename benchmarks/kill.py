@@ -39,35 +39,37 @@ def start(folder: Path, command: str) -> psutil.Popen:
         return psutil.Popen(arguments, cwd=folder, env=environment(), **output)
 
 
-def notebooks(folder: Path) -> list[str]:
-    """The notebooks that nbrun runs now in a clone, whoever started it."""
+def notebooks(main: psutil.Popen) -> list[str]:
+    """The notebooks that the command runs now."""
     found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, IndexError):
-            words = process.cmdline()
-            if words[1:3] == ["-m", "anomaly_lib.nbrun"] and process.cwd() == str(folder):
-                found.append(Path(words[3]).stem + "".join(f" {w[7:]}" for w in words if w.startswith("method=")))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in main.children(recursive=True):
+            with contextlib.suppress(psutil.Error, IndexError):
+                words = process.cmdline()
+                if words[1:3] == ["-m", "anomaly_lib.nbrun"]:
+                    found.append(Path(words[3]).stem + "".join(f" {w[7:]}" for w in words if w.startswith("method=")))
     return sorted(found)
 
 
-def is_time(folder: Path, aim: str) -> bool:
+def is_time(folder: Path, main: psutil.Popen, aim: str) -> bool:
     """Whether the notebook that a kill waits for is at work; a training when its loop shows progress."""
-    if not any(aim in name for name in notebooks(folder)):
+    if not any(aim in name for name in notebooks(main)):
         return False
-    return aim != "03_train" or any(
-        "%" in file.read_text() for file in (folder / "build/failed").glob("train-*.progress")
-    )
+    if aim != "03_train":
+        return True
+    bars = (folder / "build/failed").glob("train-*.progress")
+    return any("%" in file.read_text() for file in bars if file.stat().st_mtime > main.create_time())
 
 
 def kill_at(folder: Path, main: psutil.Popen, aim: str, alone: bool, draw: random.Random) -> str | None:
     """Wait for the moment and kill; what was at work then, or None where the command ended before."""
     moment = time.monotonic() + draw.uniform(1, LATEST)
-    while time.monotonic() < moment if not aim else not is_time(folder, aim):
+    while time.monotonic() < moment if not aim else not is_time(folder, main, aim):
         if main.status() == psutil.STATUS_ZOMBIE:
             return None
         time.sleep(0.05)
     time.sleep(draw.uniform(0, 1.5))  # synthesize and a training take longer than that
-    running = notebooks(folder)
+    running = notebooks(main)
     if main.status() == psutil.STATUS_ZOMBIE:
         return None
     family = [] if alone else main.children(recursive=True)
@@ -85,18 +87,17 @@ def disturbed(folder: Path, command: str, kills: int, draw: random.Random) -> li
         main = start(folder, command)
         running = kill_at(folder, main, aim, alone, draw)
         if running is None:  # everything was done: begin again, without what was kept
-            start_anew(folder, main, command)
+            start_anew(folder, main)
             running = "(it ended before; all was removed)"
         main.wait()
         rows.append((command, "alone" if alone else "with all", f"{time.monotonic() - started:.0f} s", running))
         print(" | ".join(rows[-1]), flush=True)
-    for _ in range(3):  # the same command again, as a person would
-        if start(folder, command).wait() == 0:
-            return rows
-    raise SystemExit(f"{command}: does not come to its end in {folder}")
+    if code := start(folder, command).wait():
+        raise SystemExit(f"{command}: exit code {code} in {folder}, whose log lies beside it")
+    return rows
 
 
-def start_anew(folder: Path, main: psutil.Popen, command: str) -> None:
+def start_anew(folder: Path, main: psutil.Popen) -> None:
     """Undo what an ended run has made, so that the next kills meet work."""
     main.wait()
     subprocess.run(["git", "clean", "-fdXq", "reports", "build", ".dvc/cache/runs"], cwd=folder, check=True)
@@ -108,14 +109,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help="keep the clones here; the undisturbed one may be there already")
     parser.add_argument("--methods", nargs="+", default=["draem", "dfr"])
     parser.add_argument("--categories", nargs="+", default=["nut"])
     options = parser.parse_args()
     rows, ends = [], []
     with tempfile.TemporaryDirectory() as temporary:
-        whole = Path(temporary).resolve() / "undisturbed"
-        make_clone(whole, options.methods, options.categories)
-        run_dvc(whole, *COMMANDS["dvc repro"][1:])
+        whole = (options.work or Path(temporary)).resolve() / "undisturbed"
+        if not whole.exists():
+            make_clone(whole, options.methods, options.categories)
+            run_dvc(whole, *COMMANDS["dvc repro"][1:])
         expected = digests(whole)
         for command in COMMANDS:
             folder = whole.with_name(command.replace(" ", "-"))

@@ -45,6 +45,15 @@ def _read_only(home: Path) -> None:
 
 PEOPLE = {
     "plain": Person("root, nothing odd"),
+    "all": Person(
+        "all of it at once: such a path, TMPDIR, user, umask, locale, encoding and HOME, on one core",
+        folder="Jürgens Übung (2)",
+        environment={"TMPDIR": "{home}/" + "t" * 80, "HOME": "{home}/home", "PYTHONIOENCODING": "ascii", "LANG": "C"},
+        user=USER,
+        cores=1,
+        umask=0o077,
+        prepare=_read_only,
+    ),
     "path": Person("spaces, umlauts, quotes in the path", folder="Jürgens Übung (2) 'neu'"),
     "tmpdir": Person("TMPDIR of 110 characters", environment={"TMPDIR": "{home}/" + "t" * 80}),
     "user": Person("an ordinary user", user=USER, environment={"HOME": "{home}"}),
@@ -73,10 +82,11 @@ def run(home: Path, person: Person, methods: list[str], categories: list[str]) -
     (clone / ".venv").symlink_to(Path(sys.prefix).resolve())
     given = {name: value and value.format(home=home) for name, value in person.environment.items()}
     if folder := given.get("TMPDIR"):
-        Path(folder).mkdir()
+        Path(folder).mkdir(mode=0o777)
     if person.user:
         subprocess.run(["chown", "-R", f"{person.user}:{person.user}", str(clone)], check=True)
-        os.chown(home, person.user, person.user)
+        for place in (home, given.get("TMPDIR", home)):
+            os.chown(place, person.user, person.user)
     environment = {name: value for name, value in (os.environ | given).items() if value is not None}
     command = [clone / ".venv/bin/python", "-m", "anomaly_lib", "fanout", "--profile", "smoke"]
     with home.with_suffix(".log").open("wb") as log:

@@ -95,6 +95,27 @@ def test_a_killed_worker_s_stage_runs_again_and_all_bytes_are_those_of_the_seria
     assert {first_left, right} == {"7", "8"}
 
 
+@pytest.mark.parametrize(("command", "alone"), [(["dvc", "repro", "-q"], False), (["anomaly_lib", "fanout"], True)])
+def test_after_kill_9_the_same_command_gives_the_bytes_of_an_undisturbed_run(repository, root, command, alone):
+    """benchmarks/kill.py does so with real trainings, at random moments."""
+    (repository / "build").mkdir()
+    write_stages(
+        STAGES | {"left": STAGES["left"] | {"cmd": "echo half > left.txt; " + SLOW.format() + STAGES["left"]["cmd"]}}
+    )
+    expected = serial_copy(repository, STAGES)
+    pid, environment = repository / "build/pid", os.environ | {"PYTHONPATH": str(root)}
+    main_process = psutil.Popen([sys.executable, "-m", *command], env=environment)
+    wait_for(lambda: pid.is_file() and pid.read_text().strip())
+    family = main_process.children(recursive=True)
+    for process in [main_process, *([] if alone else family)]:
+        process.kill()
+    main_process.wait()
+    (repository / "build/go").touch()
+    subprocess.run([sys.executable, "-m", *command], env=environment, check=True)
+    assert results(repository, STAGES) == expected
+    wait_for(lambda: not any(process.is_running() for process in family))
+
+
 def test_what_a_killed_process_has_started_ends_with_it(tmp_path):
     """Also what has left its process group, as a notebook's kernel does."""
     log = tmp_path / "log"

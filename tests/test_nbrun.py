@@ -16,6 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from anomaly_lib.base import numerics
+from anomaly_lib.base.progress import PROGRESS_FILE, progress_bar
 from anomaly_lib.nbrun import _scrub, canonical_outputs, last_progress, main, typed_parameters
 from anomaly_lib.pipeline.nbstrip import canonical_source, strip
 from anomaly_lib.pipeline.nbstrip import main as strip_main
@@ -132,6 +133,19 @@ def test_the_kernel_is_of_this_environment_whatever_jupyter_knows_and_however_lo
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     assert main([workplace("import sys; sys.prefix"), "out.ipynb"]) == 0
     assert nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs[-1].data["text/plain"] == "'<environment>'"
+
+
+def test_a_kernel_may_take_ten_minutes_to_start(workplace, monkeypatch):
+    given = {}
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **options: given.update(options) or 1 / 0)
+    assert main([workplace(), "out.ipynb"]) == 1
+    assert given["start_timeout"] == 600  # papermill's own: 60, too few on a loaded machine
+
+
+@pytest.mark.parametrize("place", ["gone/file", "."])
+def test_progress_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, place):
+    monkeypatch.setenv(PROGRESS_FILE, str(tmp_path / place))
+    assert list(progress_bar([1, 2], description="größe")) == [1, 2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
