@@ -143,6 +143,22 @@ def test_a_defect_is_painted_without_a_mouse(request, place):
     canvas.send_keys(Keys.BACKSPACE)
     assert canvas.get_attribute("data-strokes") == "0"
     assert_it_is_well(page, place)
+    if place == "voila":
+        assert_a_class_sees_it(page)
+
+
+def assert_a_class_sees_it(page) -> None:
+    """Photo and maps of one size side by side, verdicts that the back row can read, all of it on one screen."""
+    pictures, verdicts, screen = page.execute_script(
+        "scrollTo(0, 0); const box = (e) => e.getBoundingClientRect();"
+        "const all = (css) => [...document.querySelectorAll(css)];"
+        "return [all('.anomaly-brush canvas, .anomaly-panel img').map(e => [box(e).top, box(e).width, box(e).height]),"
+        "all('.anomaly-verdict').map(e => [parseFloat(getComputedStyle(e).fontSize), box(e).bottom]), innerHeight]"
+    )
+    assert len(pictures) == 1 + len(verdicts) > 1
+    assert pictures == [pytest.approx(pictures[0], abs=1)] * len(pictures)
+    assert pictures[0][1] == pytest.approx(pictures[0][2], abs=1)
+    assert all(size >= 28 and bottom < screen for size, bottom in verdicts)
 
 
 def maps_of(page) -> set[str]:

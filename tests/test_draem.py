@@ -230,11 +230,11 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(normals, tmp_path, mon
     monkeypatch.setattr("anomaly_lib.methods.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     losses, calls = Draem.losses, []
 
-    def killed(method, batch):
+    def killed(method, *arguments):
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return losses(method, batch)
+        return losses(method, *arguments)
 
     monkeypatch.setattr(Draem, "losses", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -278,3 +279,12 @@ def test_the_start_page_of_the_demos_links_the_live_page_only_where_it_is(tmp_pa
     monkeypatch.delenv("SERVER_SOFTWARE")
     assert "build/live/index.html" in live_page().data
     assert Page(live_page().data).links == []
+
+
+@pytest.mark.parametrize(
+    ("page", "language"), [("docs/methods/dfr.vi", "vi"), ("docs/methods/dfr", "en"), ("index", "en")]
+)
+def test_a_page_says_its_language(root, page, language):
+    context = {}
+    runpy.run_path(str(root / "docs/conf.py"))["_language"](None, page, "page.html", context, None)
+    assert context == {"language": language}

@@ -1,7 +1,8 @@
 """Choosing a method for a category without looking at a test image.
 
 Held-out normal images are one class, the same images with synthetic anomalies the other. How well a model tells them
-apart says something of how well it will tell real defects, as far as these resemble synthetic ones.
+apart says something of how well it will tell real defects, as far as these resemble synthetic ones. Prior art: Fung et
+al., arXiv 2310.10461 (SWSA).
 """
 
 import torch

@@ -337,7 +337,8 @@ async function see() {
   tell();
   if (!$('cards').children.length) showCards();
   try {
-    await Promise.all(order().map(seeOne));
+    if (WORKERS > 1) await Promise.all(order().map(seeOne));
+    else for (const method of order()) if (run === state.run) await seeOne(method);
     if (run !== state.run) return;
     say('done', { milliseconds: Math.round(Math.max(...took.values())) });
     if (state.guess) remember();
