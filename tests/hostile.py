@@ -493,7 +493,7 @@ def notebook_run(draw, place, sources):
         file.write_text(json.dumps(content))
     elif how == "special":
         special(draw, file)
-    target = place / "out" / draw.choice((*["out.ipynb"] * 3, *["deep/er/out.ipynb"] * 3, *["größe.ipynb"] * 3, "x" * 300))
+    target = place / "out" / draw.choice((*["out.ipynb", "deep/er/out.ipynb", "größe.ipynb"] * 3, "x" * 300))
     if how == "target":
         target = draw.choice(
             (Path("/dev/null"), place / "in", place / "in/pipe", place / "in/secret.png/x", Path("/proc/x"))
