@@ -78,8 +78,8 @@ CHANGES = {
     ),
     "a setting": (
         "params.yaml",
-        "panel_size: 176",
-        "panel_size: 177",
+        "panel_size: 256",
+        "panel_size: 257",
         {"06_report"}.union(*(of(method, {"05_demo_gif-{}"}) for method in METHODS)),
     ),
     "code deep in a method": (
