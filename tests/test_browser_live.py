@@ -86,7 +86,6 @@ def trained(folder, tmp_path_factory):
 @pytest.fixture
 def page(folder, chromium):  # noqa: F811
     """The page, opened as by a double click, with nothing kept from before."""
-    chromium.set_script_timeout(PATIENCE)
     chromium.set_window_size(1280, 1000)
     opened(chromium, folder / "build/live")
     chromium.execute_script("localStorage.clear()")
@@ -98,6 +97,7 @@ def page(folder, chromium):  # noqa: F811
 
 def opened(browser, live: Path, address: str = "") -> None:
     """The page of the folder, ready, as by a double click."""
+    browser.set_script_timeout(PATIENCE)
     browser.get("about:blank")  # another address of the same page would not load it again
     browser.get(f"{(live / 'index.html').as_uri()}{address}")
     until(browser, "return document.readyState === 'complete' && typeof live === 'object'")

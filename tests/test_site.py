@@ -141,6 +141,8 @@ def test_slides_hold_everything_that_they_show(root):
 def test_every_page_and_notebook_is_staged_and_in_the_contents(root, tmp_path):
     stage(root, tmp_path / "source")
     home = (tmp_path / "source/index.md").read_text()
+    first = next(line for line in home.partition("\n# ")[2].splitlines()[1:] if line)
+    assert first == '<figure class="live">' or PICTURE in first
     notebooks = [*root.glob("notebooks/[!.]*.ipynb"), *root.glob("notebooks/[!.]*/[!.]*.ipynb")]  # no checkpoints
     for file in [*root.glob("docs/**/*.md"), *notebooks]:
         assert (tmp_path / "source" / file.relative_to(root)).is_file()

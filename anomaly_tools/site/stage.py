@@ -137,8 +137,15 @@ def _home(root: Path, notebooks: list[Path], pages: list[Path], api: list[Path])
         for title, entries in groups.items()
         if entries
     ]
-    text = with_live_page((root / "README.md").read_text(encoding="utf-8"), root, Path("README.md"))
-    return WIDE + text + "".join(contents)
+    text = _live_page_first((root / "README.md").read_text(encoding="utf-8"))
+    return WIDE + with_live_page(text, root, Path("README.md")) + "".join(contents)
+
+
+def _live_page_first(text: str) -> str:
+    """The README with its place for the live page right below the title: who only looks sees that first."""
+    mark = MARK.search(text)
+    title, _, rest = text.replace(mark[0] if mark else "", "", 1).partition("\n")
+    return f"{title}\n\n{mark[0]}\n{rest}" if mark else text
 
 
 def _write(file: Path, text: str) -> None:
