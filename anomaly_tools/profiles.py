@@ -9,7 +9,7 @@ import yaml
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.base.files import replacing
-from anomaly_lib.base.names import why_name_is_refused
+from anomaly_lib.base.names import printable, why_name_is_refused
 from anomaly_lib.data.folder import GOOD
 from anomaly_lib.params import load_params, load_profile, parse_params, project_root
 
@@ -41,6 +41,9 @@ def make_profile(
     found = categories or sorted(path.parent.parent.name for path in (root / data).glob(f"*/train/{GOOD}"))
     if not found:
         raise InputError(f"{root / data}: holds no category; 'python -m anomaly_lib data ingest' puts photos there")
+    for value in (data, *found, textures or ""):
+        if printable(value) != value:
+            raise InputError(f"'{printable(value)}': not a name that params.yaml can hold; rename it, or name another")
     changed = {"profile": name, "root": "../..", "params_file": f"{folder}/params.yaml", "reports": f"reports/{name}"}
     changed |= {"data": data, "categories": found, "published_as": None} | ({"textures": textures} if textures else {})
     source = Path("profiles", like, "params.yaml") if like else Path("params.yaml")

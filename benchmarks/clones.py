@@ -12,9 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = Path("profiles/smoke/dvc.yaml")
 
 
-def make_clone(folder: Path, methods: list[str], categories: list[str]) -> None:
+def make_clone(folder: Path, methods: list[str], categories: list[str], commit: str = "HEAD") -> None:
     """A clone, of what is committed, with the sample data and the smoke profile cut down."""
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder)], check=True)
+    subprocess.run(["git", "checkout", "--quiet", commit], cwd=folder, check=True)
     run_dvc(folder, "pull", "--quiet", "--remote", "store", "data")
     file = folder / PIPELINE.with_name("params.yaml")
     params = yaml.safe_load(file.read_text(encoding="utf-8"))

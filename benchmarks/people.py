@@ -72,13 +72,13 @@ PEOPLE = {
 }
 
 
-def run(home: Path, person: Person, methods: list[str], categories: list[str]) -> Path:
+def run(home: Path, person: Person, methods: list[str], categories: list[str], commit: str) -> Path:
     """Make the person's clone and run the pipeline in it; the clone. Ends the program where it fails."""
     shutil.rmtree(home, ignore_errors=True)
     clone = home / person.folder
     home.mkdir(parents=True)
     person.prepare(home)
-    make_clone(clone, methods, categories)
+    make_clone(clone, methods, categories, commit)
     (clone / ".venv").symlink_to(Path(sys.prefix).resolve())
     given = {name: value and value.format(home=home) for name, value in person.environment.items()}
     if folder := given.get("TMPDIR"):
@@ -113,13 +113,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("people", nargs="*", metavar="PERSON", help=f"of {', '.join(PEOPLE)}; default: all")
     parser.add_argument("--work", type=Path, required=True, help="folder for clones and digests")
+    parser.add_argument("--commit", default="HEAD", help="the same for everybody, when they run one by one")
     parser.add_argument("--methods", nargs="+", default=["draem", "dfr", "dmad"])
     parser.add_argument("--categories", nargs="+", default=["nut"])
     options = parser.parse_args()
     work = options.work.resolve()
     for name in options.people or PEOPLE:
         started = time.monotonic()
-        clone = run(work / name, PEOPLE[name], options.methods, options.categories)
+        clone = run(work / name, PEOPLE[name], options.methods, options.categories, options.commit)
         found = digests(clone)
         shutil.rmtree(work / name)
         (work / f"{name}.json").write_text(json.dumps(found))

@@ -93,8 +93,8 @@ CHANGES = {
     "a comment and a docstring": ("anomaly_lib/methods/base.py", '"""', '"""# ', set()),
     "a figure": (
         "anomaly_lib/figures/demo.py",
-        "GAP, TITLE_HEIGHT",
-        "TITLE_HEIGHT, GAP",
+        "GAP, BAND, TITLES = 6, 40, 24",
+        "GAP, BAND, TITLES = 7, 40, 24",
         set().union(*(of(method, {"05_demo_gif-{}"}) for method in METHODS)),
     ),
     "a figure of a room that is imported as a whole": (

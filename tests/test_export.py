@@ -86,11 +86,15 @@ def assert_says_the_same(folder, model, images, region=None):
     maps, scores, pictures = load_bundle(folder).method.see(images.numpy(), explain=True)
     expected, explained = model.method.score(images, region=region), model.method.explain(images)
     close_to(maps, expected.maps, BOUND)
-    np.testing.assert_allclose(scores, expected.scores, rtol=BOUND)
-    for level, ours, theirs in (("image", scores, expected.scores), ("pixel", maps, expected.maps)):
-        assert np.array_equal(
-            is_anomalous(ours, model.thresholds[level]), is_anomalous(theirs, model.thresholds[level])
-        )
+    close_to(scores, expected.scores, BOUND)
+    for level, ours, theirs in (
+        ("image", scores, expected.scores.numpy()),
+        ("pixel", maps, expected.maps.numpy()),
+    ):
+        # a model of four steps can say the same of every image, within rounding: nothing is decided there
+        clear = np.abs(theirs - model.thresholds[level]) > BOUND * np.abs(theirs).max()
+        threshold = model.thresholds[level]
+        assert np.array_equal(is_anomalous(ours[clear], threshold), is_anomalous(theirs[clear], threshold))
     assert pictures.keys() == explained.keys()
     for key in explained.keys() - {"map"}:
         close_to(pictures[key], explained[key], 10 * BOUND)

@@ -11,6 +11,7 @@ from anomaly_course.lessons import compare as lesson
 from anomaly_course.lessons import compare_checks as checks
 from anomaly_course.lessons import compare_figures as figures
 from anomaly_course.lessons import start
+from anomaly_lib.data.tensors import load_images
 from anomaly_lib.evaluation import image_auroc
 from anomaly_lib.figures.detection import Extra
 from anomaly_lib.methods.base import ScoreMaps
@@ -97,6 +98,9 @@ class Brightness:
     """A method whose map is the image's mean channel, for models that need no training."""
 
     title, params = "Brightness", SimpleNamespace(image_size=8)
+
+    def images(self, samples):
+        return load_images(samples, 8)
 
     def score(self, images):
         maps = images.mean(dim=1)
