@@ -14,7 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from anomaly_lib.base.errors import InputError
+from anomaly_tools.cluster.guard import GRACE
 from anomaly_tools.cluster.handover import cache_folder
 
 LOCKS = Path(".dvc/tmp/rwlock")
@@ -27,9 +30,13 @@ _OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
 def heal(root: Path) -> None:
     """Remove a torn list of locks, damaged objects, and what DVC has copied from them: DVC makes or pulls them again.
 
-    Looks at objects that came or changed since the last call. Raises InputError for damaged data, which only the user
-    can bring again.
+    Looks at objects that came or changed since the last call. After a run that was killed, the DVC of its stages may
+    still be giving its claims back; this waits for that. Raises InputError for damaged data, which only the user can
+    bring again.
     """
+    deadline = time.monotonic() + GRACE
+    while claimants(root / LOCKS) and time.monotonic() < deadline:
+        time.sleep(0.2)
     if is_torn(root / LOCKS):
         print(f"{LOCKS}: torn by a kill, removed", file=sys.stderr)
         (root / LOCKS).unlink()
@@ -40,6 +47,17 @@ def heal(root: Path) -> None:
     checked.parent.mkdir(parents=True, exist_ok=True)
     checked.touch()
     os.utime(checked, ns=(now, now))
+
+
+def claimants(locks: Path) -> set[int]:
+    """Numbers of the living processes that have claims in DVC's list of files in use."""
+    try:
+        content = json.loads(locks.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return set()
+    readers = [info for infos in content.get("read", {}).values() for info in infos]
+    claims = {int(info["pid"]) for info in (*readers, *content.get("write", {}).values()) if info}
+    return {number for number in claims if number != os.getpid() and psutil.pid_exists(number)}
 
 
 def is_torn(locks: Path) -> bool:

@@ -87,7 +87,9 @@ def disturbed(folder: Path, command: str, kills: int, draw: random.Random) -> li
         main = start(folder, command)
         running = kill_at(folder, main, aim, alone, draw)
         if running is None:  # everything was done: begin again, without what was kept
-            start_anew(folder, main)
+            if code := main.wait():
+                raise SystemExit(f"{command}: exit code {code} in {folder}, whose log lies beside it")
+            start_anew(folder)
             running = "(it ended before; all was removed)"
         main.wait()
         rows.append((command, "alone" if alone else "with all", f"{time.monotonic() - started:.0f} s", running))
@@ -97,9 +99,8 @@ def disturbed(folder: Path, command: str, kills: int, draw: random.Random) -> li
     return rows
 
 
-def start_anew(folder: Path, main: psutil.Popen) -> None:
+def start_anew(folder: Path) -> None:
     """Undo what an ended run has made, so that the next kills meet work."""
-    main.wait()
     subprocess.run(["git", "clean", "-fdXq", "reports", "build", ".dvc/cache/runs"], cwd=folder, check=True)
     folder.joinpath(PIPELINE.with_name("dvc.lock")).unlink()
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from clones import differing, digests, make_clone
 
-USER = 12345
-"""Number of an ordinary user; nobody needs to know it."""
+USER = 65534
+"""Number of an ordinary user: ``nobody``. DVC wants a name for it, in the system's list or as LOGNAME."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from anomaly_lib.params import load_params
 from anomaly_lib.pipeline.runs import Run
 from anomaly_tools import check
 from anomaly_tools.cluster.handover import cache_folder
-from anomaly_tools.dvc_cache import CHECKED, LOCKS, damaged_objects, heal
+from anomaly_tools.dvc_cache import CHECKED, LOCKS, claimants, damaged_objects, heal
 from anomaly_tools.fanout import Board, _matrix_keys, chosen_runs, fanout, pipeline_file, results_of, stale_stages
 from tests.helpers import STAGES, write_stages
 
@@ -102,6 +102,19 @@ def cached(repository, name):
     """The object of a stage's output in DVC's cache."""
     digest = yaml.safe_load((repository / "dvc.lock").read_text())["stages"][name]["outs"][0]["md5"]
     return repository / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}"
+
+
+def test_a_run_waits_until_the_dvc_of_a_killed_one_has_given_its_claims_back(repository):
+    assert fanout(jobs=1) == []
+    (repository / "input.txt").write_text("other\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        info = {"pid": other.pid, "cmd": "dvc repro"}
+        (repository / LOCKS).write_text(json.dumps({"read": {}, "write": {str(repository / "first.txt"): info}}))
+        assert claimants(repository / LOCKS) == {other.pid}
+        threading.Timer(1, other.kill).start()
+        threading.Timer(1.1, other.wait).start()  # a zombie has its number still
+        assert fanout(jobs=1) == []
+    assert claimants(repository / LOCKS) == set()
 
 
 def test_a_damaged_object_in_the_cache_is_removed_with_its_copies_and_made_again(repository, capsys):
