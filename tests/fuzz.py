@@ -243,6 +243,8 @@ def spoilt(draw: random.Random, folder: Path) -> None:
     for _ in range(draw.choice((1, 1, 2, 4))):
         paths = sorted(path for path in folder.rglob("*") if not path.is_symlink())
         files = [path for path in paths if path.is_file()]
+        if not paths:
+            return
         path = draw.choice(paths)
         how = draw.choice(("damage", "damage", "rename", "rename", "remove", "special", "more", "swap"))
         if how == "damage" and path.is_file() and path.stat().st_size:
