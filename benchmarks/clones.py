@@ -36,10 +36,15 @@ def run_dvc(folder: Path, *arguments: str) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """{path: MD5} of all files under the profile's reports, and of its dvc.lock."""
+    """{path: MD5} of all files under the profile's reports, and of what its dvc.lock says.
+
+    DVC puts the stages of a dvc.lock into the order in which they first ended, which is another in each run.
+    """
     files = sorted(path for path in (folder / "reports/smoke").rglob("*") if path.is_file())
-    files.append(folder / PIPELINE.with_name("dvc.lock"))
-    return {str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() for path in files}
+    contents = {path: path.read_bytes() for path in files}
+    lock = folder / PIPELINE.with_name("dvc.lock")
+    contents[lock] = yaml.safe_dump(yaml.safe_load(lock.read_text(encoding="utf-8"))).encode()
+    return {str(path.relative_to(folder)): hashlib.md5(content).hexdigest() for path, content in contents.items()}
 
 
 def differing(found: dict[str, str], expected: dict[str, str]) -> list[str]:

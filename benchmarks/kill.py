@@ -5,7 +5,7 @@
 Each of the two has a clone of its own (of what is committed) and the smoke profile cut down. Three of ten kills wait
 for ``synthesize``, four for a training whose loop runs; the others come at any moment. Every other kill takes the
 command's own process alone, whose children then live on; the rest take everything that the command has started. In the
-end all files under reports/ and dvc.lock are compared with those of a ``dvc repro`` that nobody disturbed.
+end all files under reports/ and what dvc.lock says are compared with those of a ``dvc repro`` that nobody disturbed.
 """
 
 import argparse

@@ -4,8 +4,8 @@
     python benchmarks/people.py --work /tmp/people umask cores # some of them; results of earlier calls stay
 
 Each person has a clone (of what is committed) with a link to this environment, and runs ``fanout`` of the smoke profile
-cut down. All files under reports/ and dvc.lock are compared with those of the first, who has nothing odd. Needs root,
-which can become an ordinary user.
+cut down. All files under reports/ and what dvc.lock says are compared with those of the first, who has nothing odd.
+Needs root, which can become an ordinary user, and an environment that this user can read.
 """
 
 import argparse
