@@ -39,15 +39,18 @@ def _is(kind: type) -> Callable[[Any], bool]:
     return lambda value: type(value) is kind
 
 
-def _is_level(value: Any) -> bool:
-    return value is None or (type(value) in (int, float) and math.isfinite(value))
+def _are_thresholds(value: Any) -> bool:
+    if type(value) is not dict or type(scores := value.get("held_out_scores", [])) is not list:
+        return False
+    numbers = [*(level for name in LEVELS if (level := value.get(name)) is not None), *scores]
+    return all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
 
 
 FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("method", "title", "paper", "category", "digest", "params_hash", "data_hash"), _is(str)),
     **dict.fromkeys(("seed", "reference_images"), _is(int)),
     "image_size": lambda value: type(value) is int and 0 < value <= 2048,
-    "thresholds": lambda value: type(value) is dict and all(map(_is_level, map(value.get, LEVELS))),
+    "thresholds": _are_thresholds,
     "resize": _is(dict),
     "outputs": lambda value: (
         type(value) is dict and {"map", "score"} <= value.keys() and all(map(_is(list), value.values()))

@@ -1,5 +1,6 @@
 """Does a bundle say what the trained model said? Runs it in ONNX Runtime on its reference; no torch, no data needed."""
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def _differences(folder: Path, record: dict[str, Any]) -> Iterator[str]:
             yield f"bundle.json: a photo resized to {size} pixels is not the image that the reference has"
             return
         maps, scores, pictures = detector.see(images, explain=True)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         yield f"{REFERENCE}: damaged ({' '.join(str(error).split())})"
         return
     except InputError as error:

@@ -74,11 +74,9 @@ class Plan:
     def checked(self, depth: int) -> "Plan":
         """The plan in the order of its places, each of which has ``depth`` parts: the one check for all layouts.
 
-        Raises InputError for an empty plan, a place outside the target, a category that may not be called so, and two
+        Raises InputError for a place outside the target, a category that may not be called so, and two
         places that are one file or folder where case or accents do not count.
         """
-        if not self.items:
-            raise InputError("there is nothing to ingest; name the folder or archive that holds the images")
         taken: dict[str, tuple[PurePosixPath, Item]] = {}
         for item in self.items:
             if reason := _why_place_is_refused(item.place, depth):

@@ -109,6 +109,8 @@ def _plan(request: Request, layout: Layout, sources: tuple[Path, ...], own: Path
         return layout.plan([], request).checked(layout.depth)
     folders = find_layout(request.layout, opened(sources, own))
     plan = layout.plan(folders, request).checked(layout.depth)
+    if not plan.items:
+        raise InputError(f"{', '.join(map(str, sources))}: nothing to ingest; name the folder or archive of the images")
     left_out = _left_out(folders, plan)
     there = sorted({item.place.parts[0] for item in plan.items})
     for name in request.categories:
