@@ -135,7 +135,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """What bundle.json holds. Raises InputError unless it is a record of this version."""
     file = folder / RECORD
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(_content(file))
     except OSError:
         raise InputError(f"{folder}: no bundle here; write one with 'python -m anomaly_lib export'") from None
     except (ValueError, RecursionError):
@@ -147,9 +147,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def _content(file: Path) -> bytes:
+    if file.exists() and not file.is_file():  # a pipe would wait for ever
+        raise InputError(f"{file}: not a regular file; export again")
+    return file.read_bytes()
+
+
 def digest_of(file: Path) -> str:
     """SHA-256 of a file. Raises InputError when it cannot be read."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return hashlib.sha256(_content(file)).hexdigest()
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); export again") from None
