@@ -153,7 +153,7 @@ class Draem(Method[DraemParams, DraemNetworks]):
         turn = rearrange(torch.cat(rows, dim=1), "n (two three) -> n two three", two=2).to(self.device)
         pictures = torch.cat([batch.image, batch.normal, batch.mask], dim=1)
         grid = F.affine_grid(turn, [*pictures.shape], align_corners=False)
-        pictures = F.grid_sample(pictures, grid, "nearest", padding_mode="reflection", align_corners=False)
+        pictures = F.grid_sample(pictures, grid, "nearest", padding_mode="border", align_corners=False)
         return replace(batch, image=pictures[:, :3], normal=pictures[:, 3:6], mask=pictures[:, 6:])
 
     def _picture(self, batches: SyntheticBatches) -> Callable[[], Tensor]:

@@ -67,7 +67,7 @@ class DraemParams(TrainedParams):
     moved_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the training images, with what is blended into them, that are moved as the next two say."""
     moved_degrees: Annotated[float, Field(ge=0, le=180)] = 5.0
-    """They are turned by up to this angle, both ways; beyond the border the image is mirrored."""
+    """They are turned by up to this angle, both ways; beyond the border its outermost pixels are repeated."""
     moved_shift: Annotated[float, Field(ge=0, le=0.5)] = 0.04
     """They are shifted by up to this share of the side along each axis, both ways."""
     steps: Annotated[int, Field(ge=1)] | None = 240
