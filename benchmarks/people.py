@@ -22,7 +22,8 @@ from pathlib import Path
 from clones import differing, digests, make_clone
 
 USER = 65534
-"""Number of an ordinary user: ``nobody``. DVC wants a name for it, in the system's list or as LOGNAME."""
+"""Number of an ordinary user: ``nobody``."""
+NAMES = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"))
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ PEOPLE = {
     "tmpdir": Person("TMPDIR of 110 characters", environment={"TMPDIR": "{home}/" + "t" * 80}),
     "user": Person("an ordinary user", user=USER, environment={"HOME": "{home}"}),
     "umask": Person("umask 077, an ordinary user", user=USER, umask=0o077, environment={"HOME": "{home}"}),
+    "nameless": Person(
+        "a user without an entry in passwd, as in a container", user=12345, environment={"HOME": "{home}"} | NAMES
+    ),
     "lang": Person("LANG=C", environment={"LANG": "C", "LC_ALL": None}),
     "posix": Person(
         "LC_ALL=C without Python's UTF-8 mode, umlauts in the path",

@@ -141,6 +141,15 @@ def test_a_damaged_object_in_the_cache_is_removed_with_its_copies_and_made_again
     assert damaged_objects(cache_folder(repository)) == []
 
 
+def test_a_user_without_a_name_is_named_by_number(repository, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "")
+    for name in ("USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # raises KeyError, as in a container with a user of its own
+    assert cache_folder(repository) == repository / ".dvc/cache/files/md5"
+    assert os.environ["LOGNAME"] == str(os.getuid())
+
+
 def test_a_damaged_list_of_a_folder_is_made_again(repository, capsys):
     write_stages({"folder": {"cmd": "mkdir out; echo 2 > out/a", "outs": ["out"]}})
     assert fanout(jobs=1) == []

@@ -4,6 +4,8 @@ A stage's entry in dvc.lock says by hash what it read and what it made. With it 
 cache) or ``dvc pull`` (they use one remote) puts the files in place, and nothing is executed.
 """
 
+import getpass
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -104,9 +106,13 @@ def dvc(*arguments: str) -> list[str]:
 
 
 def cache_folder(root: Path) -> Path:
-    """Where DVC keeps content."""
+    """Where DVC keeps content. A user without an entry in passwd, as in a container, is named by number: DVC asks."""
     from dvc.repo import Repo
 
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
     with Repo(str(root)) as repo:
         return Path(repo.cache.local.path)
 
