@@ -37,13 +37,13 @@ def show_file(file: Path, alt: str) -> None:
 def image_element(image: bytes, alt: str) -> str:
     """An ``img`` that holds the image itself, never wider than its place: a part to scroll to would not be seen.
 
-    A figure, which says its dots per inch, takes 100 pixels of the page per inch. Behind a transparent one stands the
-    page's white, or a light grey where JupyterLab's theme (or the site) is dark.
+    A figure, which says its dots per inch, takes 100 pixels of the page per inch. Behind a transparent one is white,
+    or light grey in a dark theme of JupyterLab or the site; where JupyterLab trusts no styles, the plain colour.
     """
     data = base64.b64encode(image).decode()
     with Image.open(io.BytesIO(image)) as picture:
         width, kind = round(picture.width * 100 / picture.info.get("dpi", (100, 100))[0]), picture.get_format_mimetype()
-    style = f"max-width: 100%; height: auto; background: {BACKGROUND}"
+    style = f"max-width: 100%; height: auto; background-color: #f4f4f4; background: {BACKGROUND}"
     return f'<img alt="{html.escape(alt)}" src="data:{kind};base64,{data}" width="{width}" style="{style}">'
 
 
