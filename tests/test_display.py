@@ -40,3 +40,5 @@ def test_the_page_chooses_what_stands_behind_a_figure():
     element = drawn(plt.figure(figsize=(1, 1)))
     assert pixels(element).getpixel((0, 0))[3] == 0
     assert "--jp-layout-color0" in element
+    # JupyterLab drops the mix of colours where it does not trust the notebook: a plain light one, named before, is left
+    assert re.search(r"background-color: #[d-f][0-9a-f][d-f][0-9a-f][d-f][0-9a-f]; background: color-mix", element)
