@@ -17,7 +17,7 @@ THOROUGH = HEADER + "dfr,nut,0,0.90,0.8,aa,b2,c1\ndfr,nut,1,0.92,0.8,aa,b2,c2\nd
 TABLE = """# Results of the profile `sample`
 
 * data hashes: nut `aa`
-* made with python 3.11.7, torch 2.15.0, numerics portable; CPU threads a stage: 1
+* made with python 3.11.7, torch 2.15.0, numerics portable; CPU threads per stage: 1
 * DFR: params hash `bb`; Yang, Shi, Qi
 
 | DFR | 0.925 |
@@ -118,7 +118,7 @@ def test_other_files_tell_how_they_differ(project, capsys):
     ("old", "new", "name", "cause"),
     [
         ("torch 2.15.0", "torch 2.16.0", "results.md", "torch 2.15.0 -> 2.16.0"),
-        ("a stage: 1", "a stage: 2", "results.md", "CPU threads a stage 1 -> 2"),
+        ("per stage: 1", "per stage: 2", "results.md", "CPU threads per stage 1 -> 2"),
         ("numerics portable", "numerics native", "results.md", "numerics portable -> native"),
         ("aa,bb,cc", "a2,bb,cc", "results.csv", "other data of nut (data_hash)"),
         ("aa,bb,cc", "aa,b3,cc", "results.csv", "other settings of dfr (params_hash)"),

@@ -323,6 +323,16 @@ class TestWarmKernels:
         monkeypatch.setenv(WARM, str(tmp_path / "nobody"))
         assert main([workplace("1 + 1"), "out.ipynb"]) == 0
 
+    def test_the_server_ends_with_a_killed_run(self, root):
+        inside = "from anomaly_lib.pipeline.warm import warm_kernels\nwith warm_kernels([], 'portable'):\n    input()"
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        run = psutil.Popen([sys.executable, "-c", inside], env=environment, stdin=subprocess.PIPE)
+        wait_until(run.children)
+        [server] = run.children()
+        run.kill()
+        run.communicate()
+        wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+
     def test_a_stopped_run_takes_its_forked_kernel_along(self, workplace, tmp_path, root):
         source = workplace("import os\nopen('pid', 'w').write(str(os.getpid()))\nimport time; time.sleep(600)")
         with warm_kernels([], "portable"):

@@ -27,8 +27,7 @@ MODULES = (
 FORKED = b"+"
 WARM = "ANOMALY_WARM"
 """Environment variable with the socket of the process that kernels are forked from."""
-# Forced, not defaulted: a variable in the caller's shell must not change the bytes.
-ENVIRONMENT = {
+ENVIRONMENT = {  # forced, not defaulted: a variable in the caller's shell must not change the bytes
     "PYTHONHASHSEED": "0",
     "SOURCE_DATE_EPOCH": "0",
     "TQDM_DISABLE": "1",
@@ -59,7 +58,8 @@ def warm_kernels(methods: list[str], mode: str) -> Iterator[None]:
             listener.bind(address)  # before the server runs, so that nobody can come too early: those who do wait
             listener.listen(64)
             number = listener.fileno()
-            command = [sys.executable, "-m", "anomaly_lib.pipeline.warm", "--serve", str(number), *methods]
+            numbers = [str(number), str(os.getpid())]
+            command = [sys.executable, "-m", "anomaly_lib.pipeline.warm", "--serve", *numbers, *methods]
             server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[number])
         os.environ[WARM] = address
         try:
@@ -70,8 +70,8 @@ def warm_kernels(methods: list[str], mode: str) -> Iterator[None]:
             server.wait()
 
 
-def serve(number: int, methods: list[str]) -> None:
-    """Import, then fork a kernel for each process that connects to the socket of that number, until killed."""
+def serve(number: int, parent: int, methods: list[str]) -> None:
+    """Import, then fork a kernel for each process that connects to the socket, as long as the parent lives."""
     from anomaly_lib.registry import method_modules
 
     with socket.socket(fileno=number) as listener:
@@ -80,12 +80,13 @@ def serve(number: int, methods: list[str]) -> None:
         if len(list(Path("/proc/self/task").iterdir())) > 1:  # what a fork does not copy
             sys.exit("warm kernels: an import has started a thread; kernels start plainly")
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who watch kernels
-        while True:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                watch(connection)
-            connection.close()
+        while os.getppid() == parent:
+            if select.select([listener], [], [], 1.0)[0]:
+                connection, _ = listener.accept()
+                if os.fork() == 0:
+                    listener.close()
+                    watch(connection)
+                connection.close()
 
 
 def watch(connection: socket.socket) -> None:
@@ -152,5 +153,5 @@ def stand_in(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
-        serve(int(sys.argv[2]), sys.argv[3:])
+        serve(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
     sys.exit(stand_in(sys.argv[1:]))

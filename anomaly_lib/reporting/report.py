@@ -78,7 +78,7 @@ def _header(rows: Sequence[dict], params: Params, stamp: dict[str, str]) -> str:
         f"* data: `{params.data}`; random seeds: {', '.join(map(str, params.seeds))}; runs: {done} of {len(rows)}",
         f"* data hashes: {', '.join(data) or 'none'}",
         f"* cells: {_cells_in_words(params)}",
-        f"* made with {versions}; CPU threads a stage: {params.threads}",
+        f"* made with {versions}; CPU threads per stage: {params.threads}",
     ]
     for name, section in params.methods.items():
         lines.append(f"* {shown_name(name)}: params hash `{params_hash(section)}`; {method_class(name).paper}")
