@@ -12,13 +12,25 @@ from pathlib import Path
 from anomaly_course.lessons.contents import contents
 from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.base.files import replacing
-from anomaly_lib.params import project_root
+from anomaly_lib.params import load_params, project_root
 from anomaly_lib.registry import is_baseline, shown_name
-from anomaly_lib.reporting.results import TITLES, read_csv, table
+from anomaly_lib.reporting.report import published, published_by_category
+from anomaly_lib.reporting.results import TITLES, mean_cell, read_csv, table
 from anomaly_lib.reporting.sections import ranking
+from anomaly_lib.reporting.tables import markdown_table
 from anomaly_tools import cards, evidence
 
-PROFILE, REAL_PROFILE = "thorough", "elpv"
+PROFILE, REAL_PROFILE, PAPERS_PROFILE = "thorough", "elpv", "mvtec"
+RELATED = {
+    "draem_paper": "DRAEM, paper",
+    "im_iad_draem": "DRAEM, reproduced by IM-IAD",
+    "dfr_paper_l12": "DFR, paper, 12 layers",
+    "dfr_paper_l16": "DFR, paper, 16 layers",
+    "dfr_independent": "DFR, 12 layers, an independent run",
+    "dmad_user_issue6": "DMAD, a user's run",
+}
+"""Published entries of the three methods themselves, which stand in the README beside ours."""
+COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro_030")
 QUICK = ("dfr", "nut")
 """Method and category that `make quick` trains; the README shows this run, whatever its result."""
 SHOWN = ("image_auroc", "pixel_auroc", "pixel_f1", "aupro_030")
@@ -73,6 +85,32 @@ def real_block(root: Path) -> str:
     return f"{words}\n\n{table(rows, 'image_auroc')}\n\n{ranking(rows, 'image_auroc')}"
 
 
+def papers_block(root: Path) -> str:
+    """MVTec AD, that all three papers report: ours beside theirs. Raises InputError when the results are not there."""
+    rows, params = _rows(root, PAPERS_PROFILE), load_params(root / "profiles" / PAPERS_PROFILE / "params.yaml")
+    parts = [
+        f"{params.published_as}, {' and '.join(params.categories)} (of fifteen categories; the others were not run), "
+        f"profile `{PAPERS_PROFILE}`: the sample profile's laptop settings, frozen before these photos were looked at, "
+        f"{len({row['seed'] for row in rows})} random seeds, mean ± standard deviation (worst seed). In italics what "
+        "others published for the same categories, with other networks, sizes and lengths of training "
+        "([evidence](docs/evidence.md)); a dash: not published. All tables, intervals, and more metrics: "
+        f"[results.md](reports/{PAPERS_PROFILE}/results.md); in words, what holds and what does not: "
+        "[MVTec AD](docs/fidelity/mvtec.md)."
+    ]
+    for category in params.categories:
+        lines: list[dict] = [
+            {category: shown_name(name)} | {TITLES[key]: mean_cell(rows, name, category, key) for key in COMPARED}
+            for name in params.methods
+        ]
+        theirs = {key: published_by_category(str(params.published_as), key, [category])[category] for key in COMPARED}
+        for entry in published()["entries"]:
+            values = {TITLES[key]: theirs[key].get(entry["id"], "–") for key in COMPARED}
+            if set(values.values()) != {"–"} and entry["id"] in RELATED:
+                lines.append({category: f"*{RELATED[entry['id']]}*"} | values)
+        parts.append(markdown_table(lines))
+    return "\n\n".join(parts)
+
+
 def _rows(root: Path, profile: str) -> list[dict]:
     file = root / "reports" / profile / "results.csv"
     if not file.is_file():
@@ -85,7 +123,13 @@ def lessons_block(root: Path) -> str:
     return contents(root, root)
 
 
-BLOCKS = {"picture": picture_block, "results": results_block, "real": real_block, "lessons": lessons_block}
+BLOCKS = {
+    "picture": picture_block,
+    "papers": papers_block,
+    "results": results_block,
+    "real": real_block,
+    "lessons": lessons_block,
+}
 PAGES: dict[str, dict[str, Callable[[Path], str]]] = {
     "README.md": BLOCKS,
     "docs/evidence.md": evidence.BLOCKS,

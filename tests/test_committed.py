@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CURRENT = ["dvc.yaml"]
+CURRENT = ["dvc.yaml", "profiles/mvtec/dvc.yaml"]
 """Pipelines whose results README and documents show as current; the README names the commit of the others."""
 
 ABSENT = ("deleted", "not in cache")
@@ -49,7 +49,9 @@ def stale(clone, pipeline):
 def test_no_stage_is_stale(clone, pipeline):
     # the data is not there, so only what the stage writes is made
     nbstrip, depends = "anomaly_lib.pipeline.nbstrip", "anomaly_tools.depends"
-    for part in (f"{nbstrip} notebooks build/sample/notebooks", f"{depends} params.yaml build/sample/depends"):
+    params = Path(pipeline).with_name("params.yaml")
+    build = Path("build", params.parent.name or "sample")
+    for part in (f"{nbstrip} notebooks {build}/notebooks", f"{depends} {params} {build}/depends"):
         subprocess.run([sys.executable, "-m", *part.split()], cwd=clone, check=True)
     found = stale(clone, pipeline)
     found.pop("prepare", None)  # depends on all code: its outputs count
