@@ -64,8 +64,7 @@ PEOPLE = {
     ),
     "lang": Person("LANG=C", environment={"LANG": "C", "LC_ALL": None}),
     "posix": Person(
-        "LC_ALL=C without Python's UTF-8 mode, umlauts in the path",
-        folder="Übung",
+        "LC_ALL=C without Python's UTF-8 mode",
         environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     ),
     "ascii": Person("PYTHONIOENCODING=ascii", environment={"PYTHONIOENCODING": "ascii"}),

@@ -141,6 +141,11 @@ def test_a_damaged_object_in_the_cache_is_removed_with_its_copies_and_made_again
     assert damaged_objects(cache_folder(repository)) == []
 
 
+def test_a_folder_whose_name_the_locale_cannot_read_is_refused():
+    with pytest.raises(InputError, match="this locale cannot read the folder's name; set LC_ALL"):
+        cache_folder(Path("/tmp/\udcc3\udc9cbung"))  # "Übung" where LC_ALL=C and Python's UTF-8 mode is off
+
+
 def test_a_user_without_a_name_is_named_by_number(repository, monkeypatch):
     monkeypatch.setenv("LOGNAME", "")
     for name in ("USER", "LNAME", "USERNAME"):

@@ -110,6 +110,11 @@ def cache_folder(root: Path) -> Path:
     from dvc.repo import Repo
 
     try:
+        str(root).encode()
+    except UnicodeEncodeError:  # bytes that Python could not read as text
+        message = f"{root}: this locale cannot read the folder's name; set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+        raise InputError(message) from None
+    try:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["LOGNAME"] = str(os.getuid())
