@@ -113,4 +113,4 @@ def test_the_threshold_demo_has_curves_and_a_threshold_without_test_labels(profi
 
 def test_demos_without_models_offer_to_fit_one(profile):
     for demo in (gallery_demo(profile), threshold_demo(profile, "dfr", "dots")):
-        assert "make repro, 20 minutes" in demo.children[0].children[0].value
+        assert "make repro, 21 minutes" in demo.children[0].children[0].value
