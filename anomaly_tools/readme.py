@@ -14,7 +14,8 @@ from anomaly_lib.base.errors import InputError, exit_code
 from anomaly_lib.base.files import replacing
 from anomaly_lib.params import load_params, project_root
 from anomaly_lib.registry import is_baseline, shown_name
-from anomaly_lib.reporting.report import published, published_by_category
+from anomaly_lib.reporting.report import SHOWN as COMPARED
+from anomaly_lib.reporting.report import as_share, published
 from anomaly_lib.reporting.results import TITLES, mean_cell, read_csv, table
 from anomaly_lib.reporting.sections import ranking
 from anomaly_lib.reporting.tables import markdown_table
@@ -30,7 +31,6 @@ RELATED = {
     "dmad_user_issue6": "DMAD, a user's run",
 }
 """Published entries of the three methods themselves, which stand in the README beside ours."""
-COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro_030")
 QUICK = ("dfr", "nut")
 """Method and category that `make quick` trains; the README shows this run, whatever its result."""
 SHOWN = ("image_auroc", "pixel_auroc", "pixel_f1", "aupro_030")
@@ -102,11 +102,11 @@ def papers_block(root: Path) -> str:
             {category: shown_name(name)} | {TITLES[key]: mean_cell(rows, name, category, key) for key in COMPARED}
             for name in params.methods
         ]
-        theirs = {key: published_by_category(str(params.published_as), key, [category])[category] for key in COMPARED}
         for entry in published()["entries"]:
-            values = {TITLES[key]: theirs[key].get(entry["id"], "–") for key in COMPARED}
-            if set(values.values()) != {"–"} and entry["id"] in RELATED:
-                lines.append({category: f"*{RELATED[entry['id']]}*"} | values)
+            found = entry["per_category"].get(category, {})
+            if entry["id"] in RELATED and not found.keys().isdisjoint(COMPARED):
+                shares = {TITLES[key]: as_share(found.get(key)) for key in COMPARED}
+                lines.append({category: f"*{RELATED[entry['id']]}*"} | shares)
         parts.append(markdown_table(lines))
     return "\n\n".join(parts)
 
