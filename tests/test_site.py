@@ -151,6 +151,16 @@ def test_every_page_and_notebook_is_staged_and_in_the_contents(root, tmp_path):
         assert f"automodule:: {module}" in (tmp_path / f"source/api/{page}.md").read_text()
 
 
+def test_links_of_staged_pages_stay_inside_the_site(root, tmp_path):
+    """What Sphinx would refuse after a minute, in a second."""
+    stage(root, tmp_path)
+    pages = list(tmp_path.rglob("*.md"))
+    links = [(page, link) for page in pages for link in re.findall(r"\]\((?!\w+:)([^)#\s]+)", page.read_text())]
+    assert len(links) > 200
+    lost = [f"{page.relative_to(tmp_path)}: {link}" for page, link in links if not (page.parent / link).exists()]
+    assert lost == []
+
+
 def test_the_folder_of_pictures_is_there_before_any_notebook_was_executed(root, tmp_path):
     for name in ("notebooks", "docs"):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns(".*"))

@@ -21,6 +21,7 @@ PAGES = (
     "reports/results.md",
     "reports/thorough/results.md",
     "reports/elpv/results.md",
+    "reports/mvtec/results.md",
     "reports/thorough/times.md",
 )
 FILES = ("reports/**/figures/*.png", "reports/**/gifs/*", PICTURE, "LICENSE", "CITATION.cff")
