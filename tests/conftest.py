@@ -6,6 +6,7 @@ import anomaly_lib  # first: NumPy and torch read how to compute when they load
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from anomaly_lib.evaluation.thresholds import calibrate
 from anomaly_lib.methods.backbones import BACKBONES
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import Thresholds
+from anomaly_lib.pipeline.warm import WARM, warm_kernels
 from anomaly_lib.registry import method_class, params_class
 
 pytest.register_assert_rewrite("tests.helpers")
@@ -114,6 +116,15 @@ def model_folder(tiny_data, tmp_path_factory) -> Path:
 def model(model_folder):
     """It, loaded."""
     return load_model(model_folder)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[dict[str, str]]:
+    """The environment for notebooks run by ``nbrun`` whose kernels start at once: forked, as in ``fanout``."""
+    with warm_kernels(["draem", "dfr", "dmad"], "portable"):
+        address = {name: os.environ.pop(name) for name in (WARM,) if name in os.environ}  # for those who ask alone
+        yield os.environ | address
+        os.environ.update(address)
 
 
 @pytest.fixture(scope="session")

@@ -423,7 +423,7 @@ def test_only_a_few_photos_are_in_memory_at_a_time(model, photos, tmp_path, monk
     assert sizes == [8, 8, 3]
 
 
-def run_notebook(root, tmp_path, model_folder, photos):
+def run_notebook(root, tmp_path, model_folder, photos, environment):
     """Run 07_detect with a profile whose one model is the tiny one; return the completed process."""
     settings = yaml.safe_load((root / "params.yaml").read_text()) | {"reports": str(tmp_path), "categories": ["dots"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
@@ -435,11 +435,11 @@ def run_notebook(root, tmp_path, model_folder, photos):
         *(f"{key}={value}" for key, value in pairs.items()),
     ]
     command = [sys.executable, "-m", "anomaly_lib.nbrun", *map(str, arguments)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_notebook_shows_a_table_and_pictures(root, tmp_path, model_folder, photos):
-    done = run_notebook(root, tmp_path, model_folder, photos)
+def test_the_notebook_shows_a_table_and_pictures(root, tmp_path, model_folder, photos, warm):
+    done = run_notebook(root, tmp_path, model_folder, photos, warm)
     assert done.returncode == 0, done.stderr
     executed = nbformat.read(tmp_path / "07.ipynb", 4)
     outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]

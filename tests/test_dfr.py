@@ -159,7 +159,12 @@ def test_features_on_disk_train_to_the_same_bits(normals, tmp_path):
     assert same_tensors(in_memory, on_disk)
 
 
-def test_the_official_preset_runs_on_vgg19_and_loads_into_the_authors_shape(normals, vgg19_weights, tmp_path):
+def test_the_official_preset_runs_on_vgg19_and_loads_into_the_authors_shape(
+    normals, vgg19_weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "anomaly_lib.methods.dfr.method.STATISTICS_LOCATIONS", 1024
+    )  # in 3456 channels 40,960 take 90 s
     changes = {"preset": "official_12", "weights": str(vgg19_weights), "image_size": 64, "feature_size": 16}
     method = Dfr(DfrParams.model_validate(changes | {"epochs": None, "steps": 2, "batch": 64, "latent": 7}))
     method.fit(normals[:2], progress=False)

@@ -72,7 +72,7 @@ def test_every_code_cell_but_the_imports_follows_a_sentence(notebook):
             assert before.cell_type == "markdown" or "report" in before.source or "figure" in before.source
 
 
-def run(root, tmp_path, name, **parameters):
+def run(root, tmp_path, name, environment, **parameters):
     """Run a notebook in the smoke profile; return its completed process."""
     pairs = [f"{key}={value}" for key, value in parameters.items()]
     command = [
@@ -83,23 +83,24 @@ def run(root, tmp_path, name, **parameters):
         str(tmp_path / f"{name}.ipynb"),
     ]
     profile = "params_file=profiles/smoke/params.yaml"
-    return subprocess.run([*command, profile, *pairs], cwd=root, capture_output=True, text=True, check=False)
+    command += [profile, *pairs]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_missing_model_is_one_line_that_says_what_to_run(root, tmp_path):
-    done = run(root, tmp_path, "04_evaluate", model="build/nowhere", output=tmp_path)
+def test_a_missing_model_is_one_line_that_says_what_to_run(root, tmp_path, warm):
+    done = run(root, tmp_path, "04_evaluate", warm, model="build/nowhere", output=tmp_path)
     assert done.returncode == 2
     assert "build/nowhere: no trained model here; the notebooks 03_train and" in done.stderr.splitlines()[-1]
 
 
-def test_a_missing_category_names_the_nearest_one(root, tmp_path):
-    done = run(root, tmp_path, "01_explore_data", category="nutt", output=tmp_path)
+def test_a_missing_category_names_the_nearest_one(root, tmp_path, warm):
+    done = run(root, tmp_path, "01_explore_data", warm, category="nutt", output=tmp_path)
     assert done.returncode == 2
     assert "did you mean 'nut'?" in done.stderr
 
 
 @pytest.fixture(scope="module")
-def by_hand(root, tiny_data, tmp_path_factory):
+def by_hand(root, tiny_data, tmp_path_factory, warm):
     """A project as somebody finds it, where the notebooks 03 to 07 ran one after the other as they are."""
     project = tmp_path_factory.mktemp("project")
     for name in ("anomaly_lib", "anomaly_course", "notebooks"):
@@ -111,7 +112,7 @@ def by_hand(root, tiny_data, tmp_path_factory):
     (project / "params.yaml").write_text(yaml.safe_dump(settings))
     for name in ("03_train", "03b_calibrate", "04_evaluate", "05_demo_gif", "07_detect"):
         command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{name}.ipynb", f"executed/{name}.ipynb"]
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=project, env=warm, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return project
 
@@ -146,11 +147,11 @@ def test_cells_are_executed_in_order(by_hand):
     assert None not in counts
 
 
-def test_variants_are_compared_in_pairs_with_intervals(by_hand):
+def test_variants_are_compared_in_pairs_with_intervals(by_hand, warm):
     tiny = TINY_SETTINGS["dfr"] | {"steps": 20}
     given = [f"categories={['nut']}", f"seeds={[0, 1, 2]}", f"settings={tiny}"]
     command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{WITH_VARIANTS}.ipynb", "executed/09.ipynb"]
-    done = subprocess.run([*command, *given], cwd=by_hand, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *given], cwd=by_hand, env=warm, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = (by_hand / "build/play/variant/rows.csv").read_text().splitlines()
     assert len(rows) == 1 + 5 * 3, "three candidates and two baselines, with three seeds"
