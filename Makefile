@@ -35,7 +35,7 @@ repro: data  ## everything: environment, sample data, the whole pipeline side by
 
 test: data  ## lint and all tests
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m mypy anomaly_lib
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --durations=12 $(TESTS)
 
 lab: data  ## JupyterLab on the repository, at the first lesson
 	@$(BIN)/jupyter labextension disable "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1  # asks to fetch news

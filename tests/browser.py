@@ -1,7 +1,7 @@
 """A real Chromium against a real JupyterLab and Voila: fixtures for the tests of lessons and demos.
 
 Each server starts once a session, on a free port, with configuration and workspace folders of its own, so that
-nothing of the person's is read or written. Notebooks are opened as copies under ``build/browser``, because JupyterLab
+nothing of the person's is read or written. Notebooks are opened as copies under ``COPIES``, because JupyterLab
 saves them with their outputs. ``import`` the fixtures into a test file: ``chromium``, ``jupyterlab``, ``voila``.
 """
 
@@ -27,6 +27,7 @@ import pytest
 from axe_core_python.selenium import Axe
 
 ROOT = Path(__file__).resolve().parents[1]
+COPIES = ROOT / "build/browser" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = float(os.environ.get("ANOMALY_BROWSER_PATIENCE", "180"))
 """Seconds that a page may take to open and to run: CI machines are busy."""
@@ -88,8 +89,7 @@ class Answer:
 def chromium():
     """A headless Chromium; skips where it or its driver is absent, and unless ANOMALY_BROWSER is set.
 
-    They take minutes and want the machine for themselves, so `make test`, which runs tests side by side, skips them;
-    CI runs them in a step of their own.
+    They take minutes, so `make test` skips them; CI runs them in a step of their own.
     """
     if not os.environ.get("ANOMALY_BROWSER"):
         pytest.skip("browser tests run where ANOMALY_BROWSER is set")
@@ -141,7 +141,7 @@ class Server:
         from selenium.webdriver.support.ui import WebDriverWait
 
         self.end_kernels()
-        copy = ROOT / "build/browser" / notebook.name
+        copy = COPIES / notebook.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(with_parameters(nbformat.read(notebook, 4), parameters), copy)
         place = copy.relative_to(ROOT).as_posix()
@@ -194,7 +194,7 @@ def jupyterlab(tmp_path_factory) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}"
     with serving(command, home, f"{url}/api/status?token={token}") as process:
         yield Server(url, token, process)
-    shutil.rmtree(ROOT / "build/browser", ignore_errors=True)
+    shutil.rmtree(COPIES, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

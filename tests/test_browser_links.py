@@ -15,7 +15,7 @@ from anomaly_course.lessons.cells import LESSONS
 from anomaly_course.lessons.contents import contents
 from anomaly_tools.lab import START
 from anomaly_tools.lesson_copies import write_copies
-from tests.browser import PATIENCE, chromium, jupyterlab
+from tests.browser import COPIES, PATIENCE, chromium, jupyterlab
 
 __all__ = ["chromium", "jupyterlab"]  # fixtures
 LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)[^)]*\)|<(?:a|img)\b[^>]*(?:href|src)=\"(?!\w+:|#)([^\"#]+)")
@@ -41,7 +41,7 @@ def links_of(file: Path, root: Path) -> set[str]:
 
 
 def test_every_link_of_every_notebook_and_course_copy_leads_somewhere(jupyterlab, root):
-    course = write_copies(root, root / "build/browser/course")
+    course = write_copies(root, COPIES / "course")
     files = [*root.glob("notebooks/[!.]*.ipynb"), *root.glob("notebooks/[!.]*/[!.]*.ipynb"), *course]
     wanted = {target: file for file in files for target in links_of(file, root)}
     wanted |= dict.fromkeys(links(contents(root, root / LESSONS), LESSONS.as_posix()), START)

@@ -31,7 +31,7 @@ from tests.browser import chromium, violations  # noqa: F401  a fixture
 from tests.conftest import TINY_SETTINGS
 
 ROOT = Path(engine.__file__).parents[2]
-MODELS = Path(os.environ.get("ANOMALY_SMOKE_MODELS", ROOT / "reports/smoke/calibrate"))
+MODELS = ROOT / "reports/smoke/calibrate"
 """What the smoke profile trained; ``.ci/run`` names its clone's."""
 PATIENCE = 120
 PAINTED = r"; (?!0 %)[\d.]+ % of it painted"
