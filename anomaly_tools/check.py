@@ -109,8 +109,7 @@ def _profiles() -> str:
 
 
 def _dvc() -> str:
-    from anomaly_tools.cluster.handover import cache_folder
-    from anomaly_tools.dvc_cache import LOCKS, damaged_objects, is_torn
+    from anomaly_tools.dvc_cache import LOCKS, cache_folder, damaged_objects, is_torn
 
     root = project_root()
     if is_torn(root / LOCKS):

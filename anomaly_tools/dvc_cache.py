@@ -5,6 +5,7 @@ object that a full disk, a kill or a bad disk has damaged would be served again 
 """
 
 import filecmp
+import getpass
 import hashlib
 import json
 import os
@@ -13,18 +14,48 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from anomaly_lib.base.errors import InputError
 from anomaly_tools.cluster.guard import GRACE
-from anomaly_tools.cluster.handover import cache_folder
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 LOCKS = Path(".dvc/tmp/rwlock")
 CHECKED = Path(".dvc/tmp/checked")
 """An empty file, as old as the beginning of the last check of the cache."""
 _TICK = 10**9  # ns; clocks of file systems lag behind the time of day
 _OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
+
+
+def repository(root: Path | None = None, **options: bool) -> "Repo":
+    """DVC's repository in a folder (default: the working directory), also where DVC alone would end in a traceback.
+
+    DVC asks for the user's name: one without an entry in passwd, as in a container, is named by number from here on.
+    Raises InputError for a folder whose name the locale cannot read.
+    """
+    from dvc.repo import Repo
+
+    folder = str(root or Path.cwd())
+    try:
+        folder.encode()
+    except UnicodeEncodeError:  # bytes that Python could not read as text
+        message = f"{folder}: this locale cannot read the folder's name; set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+        raise InputError(message) from None
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
+    return Repo(str(root) if root else None, **options)
+
+
+def cache_folder(root: Path) -> Path:
+    """Where DVC keeps content."""
+    with repository(root) as repo:
+        return Path(repo.cache.local.path)
 
 
 def heal(root: Path) -> None:
@@ -106,10 +137,8 @@ def _remove(root: Path, damaged: list[Path]) -> None:
 
 def _copies(root: Path, damaged: dict[str, Path]) -> Iterator[tuple[Path, Path, bool]]:
     """(file, object, whether it is data) of the files in the work tree that DVC has copied from damaged objects."""
-    from dvc.repo import Repo
-
     broken = set(damaged.values())
-    with Repo(str(root)) as repo:
+    with repository(root) as repo:
         for out in repo.index.outs:
             if not (out.hash_info and out.use_cache):
                 continue

@@ -20,7 +20,7 @@ from anomaly_lib.pipeline.runs import Run, runs_of
 from anomaly_lib.pipeline.warm import warm_kernels
 from anomaly_tools.cluster.pool import Pool, open_pool
 from anomaly_tools.cluster.worker import log_file, stage_environment
-from anomaly_tools.dvc_cache import heal
+from anomaly_tools.dvc_cache import heal, repository
 from anomaly_tools.ingest.ready import require_data
 
 PREPARE = "prepare"
@@ -168,17 +168,16 @@ def stale_stages(pipeline: str) -> dict[str, list[str]]:
     """
     import networkx
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
     from dvc.repo.graph import build_graph
 
     try:
-        with Repo() as repo:
+        with repository() as repo:
             # this pipeline's file alone, and asked once: the repository's whole graph, stage by stage, takes 20 s
             graph = build_graph(repo.stage.collect(pipeline))
             changed = set(repo.status(targets=[pipeline]))
         for stage in graph:
             if stage.addressing in changed and stage.name == PREPARE:
-                with Repo() as repo:
+                with repository() as repo:
                     repo.reproduce(targets=[stage.addressing], single_item=True)
                     changed = set(repo.status(targets=[pipeline]))
     except DvcException as error:

@@ -35,14 +35,14 @@ from harness import run
 import numpy as np
 import onnxruntime
 import torch
-from PIL import Image
 
 REPEATS, STARTS, SIZE = 15, 3, 256
 BARE = """
 import sys; import numpy as np; import onnxruntime; from PIL import Image
 model, photo = sys.argv[1:]
 session = onnxruntime.InferenceSession(model); (given, *_) = session.get_inputs()
-pixels = np.asarray(Image.open(photo).convert("RGB").resize(given.shape[-2:] if isinstance(given.shape[-1], int) else (256, 256)))
+size = given.shape[-1] if isinstance(given.shape[-1], int) else 256
+pixels = np.asarray(Image.open(photo).convert("RGB").resize((size, size)))
 print([a.shape for a in session.run(None, {given.name: np.float32(pixels).transpose(2, 0, 1)[None] / 255})])
 """
 INFERENCER = """
@@ -69,8 +69,10 @@ def main() -> int:
 def ours(folder: Path, photo: Path) -> dict:
     """One row: a bundle."""
     bundle = json.loads((folder / "bundle.json").read_text())
-    command = ["-m", "anomaly_lib", "detect", str(photo), "--bundle", str(folder), "--no-pictures", "--output", "/tmp/x"]
-    return {"model": folder.name, **measured(folder / "model.onnx", photo, command)} | {"pixels": bundle["image_size"]}
+    command = ["-m", "anomaly_lib", "detect", str(photo), "--bundle", str(folder), "--no-pictures", "--output"]
+    with TemporaryDirectory() as output:
+        row = measured(folder / "model.onnx", photo, [*command, output])
+    return {"model": folder.name} | row | {"pixels": bundle["image_size"]}
 
 
 def theirs(name: str, data: Path, photo: Path, folder: Path) -> dict:
@@ -81,9 +83,15 @@ def theirs(name: str, data: Path, photo: Path, folder: Path) -> dict:
     from anomalib.data import Folder
     from anomalib.engine import Engine
 
-    photos = Folder(name="photos", root=data, normal_dir="train/good", num_workers=0, test_split_mode="none", val_split_mode="none")
+    photos = Folder(
+        name="photos", root=data, normal_dir="train/good", num_workers=0, test_split_mode="none", val_split_mode="none"
+    )
     kind = getattr(models, name)
-    parts = {"pre_processor": kind.configure_pre_processor(image_size=(SIZE, SIZE)), "evaluator": False, "visualizer": False}
+    parts = {
+        "pre_processor": kind.configure_pre_processor(image_size=(SIZE, SIZE)),
+        "evaluator": False,
+        "visualizer": False,
+    }
     model = kind(backbone="resnet18", pre_trained=False, **parts)
     engine = Engine(accelerator="cpu", default_root_dir=folder / name, logger=False)
     engine.fit(model, datamodule=photos)

@@ -19,8 +19,7 @@ from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import load_params
 from anomaly_lib.pipeline.runs import Run
 from anomaly_tools import check
-from anomaly_tools.cluster.handover import cache_folder
-from anomaly_tools.dvc_cache import CHECKED, LOCKS, claimants, damaged_objects, heal
+from anomaly_tools.dvc_cache import CHECKED, LOCKS, cache_folder, claimants, damaged_objects, heal
 from anomaly_tools.fanout import Board, _matrix_keys, chosen_runs, fanout, pipeline_file, results_of, stale_stages
 from tests.helpers import STAGES, write_stages
 

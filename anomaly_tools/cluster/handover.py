@@ -4,14 +4,13 @@ A stage's entry in dvc.lock says by hash what it read and what it made. With it 
 cache) or ``dvc pull`` (they use one remote) puts the files in place, and nothing is executed.
 """
 
-import getpass
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from anomaly_lib.base.errors import InputError
+from anomaly_tools.dvc_cache import repository
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,7 @@ class Needs:
 
 def all_needs(names: Iterable[str]) -> tuple[dict[str, Needs], list[str]]:
     """({stage: Needs}, all paths that DVC writes) of the repository in the working directory."""
-    from dvc.repo import Repo
-
-    with Repo() as repo:
+    with repository() as repo:
         root = f"{repo.root_dir}/"
         outputs = {out.fs_path.removeprefix(root): out for out in repo.index.outs}
         stages = {stage.addressing: stage for stage in repo.index.stages}
@@ -72,10 +69,9 @@ def read_entries(root: Path, names: Iterable[str]) -> dict[str, dict]:
 
 def merge_entries(root: Path, entries: dict[str, dict]) -> None:
     """Put the entries into dvc.lock, under DVC's own lock, since stages may be running in the clone."""
-    from dvc.repo import Repo
     from dvc.utils.serialize import modify_yaml
 
-    with Repo(str(root), _wait_for_lock=True) as repo, repo.lock:
+    with repository(root, _wait_for_lock=True) as repo, repo.lock:
         for name, entry in entries.items():
             file, key = _lock_of(root, name)
             with modify_yaml(str(file)) as lock:
@@ -85,9 +81,7 @@ def merge_entries(root: Path, entries: dict[str, dict]) -> None:
 
 def problems_of(root: Path, name: str) -> str:
     """What DVC finds changed about a stage, in one line; empty when it is up to date."""
-    from dvc.repo import Repo
-
-    with Repo(str(root), _wait_for_lock=True) as repo:
+    with repository(root, _wait_for_lock=True) as repo:
         return "; ".join(map(str, repo.status(targets=[name]).get(name, [])))
 
 
@@ -105,28 +99,9 @@ def dvc(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
 
 
-def cache_folder(root: Path) -> Path:
-    """Where DVC keeps content. A user without an entry in passwd, as in a container, is named by number: DVC asks."""
-    from dvc.repo import Repo
-
-    try:
-        str(root).encode()
-    except UnicodeEncodeError:  # bytes that Python could not read as text
-        message = f"{root}: this locale cannot read the folder's name; set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
-        raise InputError(message) from None
-    try:
-        getpass.getuser()
-    except (KeyError, OSError):
-        os.environ["LOGNAME"] = str(os.getuid())
-    with Repo(str(root)) as repo:
-        return Path(repo.cache.local.path)
-
-
 def require_remote(root: Path) -> None:
     """Raise InputError unless ``dvc push`` and ``dvc pull`` have a default remote outside of the repository."""
-    from dvc.repo import Repo
-
-    with Repo(str(root)) as repo:
+    with repository(root) as repo:
         name = repo.config["core"].get("remote")
         url = repo.config["remote"].get(name, {}).get("url", "")
     if not name:

@@ -17,7 +17,6 @@ from anomaly_tools.cluster.handover import (
     Needs,
     all_needs,
     bring,
-    cache_folder,
     dvc,
     merge_entries,
     problems_of,
@@ -35,6 +34,7 @@ from anomaly_tools.cluster.worker import (
     run_stage,
     stage_environment,
 )
+from anomaly_tools.dvc_cache import cache_folder
 
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 0.5

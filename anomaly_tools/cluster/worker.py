@@ -14,8 +14,9 @@ from typing import Literal
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.params import project_root
 from anomaly_tools.cluster.guard import run_guarded
-from anomaly_tools.cluster.handover import Needs, bring, cache_folder, dvc, merge_entries, read_entries, require_remote
+from anomaly_tools.cluster.handover import Needs, bring, dvc, merge_entries, read_entries, require_remote
 from anomaly_tools.cluster.identity import Identity, difference, identity
+from anomaly_tools.dvc_cache import cache_folder
 
 LOGS = Path("build/logs")
 LOG_END = 20_000
