@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CURRENT = ["dvc.yaml", "profiles/mvtec/dvc.yaml"]
+CURRENT = ["dvc.yaml", "profiles/mvtec/dvc.yaml", "profiles/thorough/dvc.yaml"]
 """Pipelines whose results README and documents show as current; the README names the commit of the others."""
 
 ABSENT = ("deleted", "not in cache")
