@@ -78,7 +78,7 @@ def real_block(root: Path) -> str:
     rows = _rows(root, REAL_PROFILE)
     words = (
         f"Real photos: electroluminescence images of solar cells (ELPV), profile `{REAL_PROFILE}`, "
-        f"{len({row['seed'] for row in rows})} random seeds, settings of `{PROFILE}`, nothing tuned. Image AUROC "
+        f"{len({row['seed'] for row in rows})} random seeds, the sample profile's settings, nothing tuned. Image AUROC "
         "of cells that experts called defective against normal ones; there are no masks. All tables, also of the cells "
         f"that the experts were not sure of: [results.md](reports/{REAL_PROFILE}/results.md)."
     )
