@@ -10,11 +10,7 @@ and all; both for the first category alone.
 """
 
 import argparse
-import os
-import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,7 +28,7 @@ from anomaly_lib.params import load_profile, project_root
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import METHODS
 from anomaly_lib.reporting.tables import markdown_table
-from harness import run
+from harness import latency, process_seconds, run
 
 import numpy as np
 import onnxruntime
@@ -101,7 +97,8 @@ def compared(model, bundle, images: np.ndarray) -> dict:
 
 def costs(model, bundle, images: np.ndarray, photo: Path, ways: list[list[str]]) -> dict:
     """One row of the second table; ``ways``: how ``detect`` is told of the model, and of the bundle."""
-    times = [latency(one.method, images) for one in (model, bundle)]
+    single = [image[None] for image in images[: REPEATS + 1]]
+    times = [latency(one.method.see, single) for one in (model, bundle)]
     starts = [start([str(photo), *how]) for how in ways]
     return {
         "method": model.method.title,
@@ -118,32 +115,10 @@ def one_thread(detector, folder: Path) -> None:
     detector.__dict__["_session"] = onnxruntime.InferenceSession(folder / MODEL, options)
 
 
-def latency(detector, images: np.ndarray) -> float:
-    """Median CPU seconds of a single photo, after one to warm up."""
-    seconds = []
-    for image in images[: REPEATS + 1]:
-        began = time.process_time()
-        detector.see(image[None])
-        seconds.append(time.process_time() - began)
-    return statistics.median(seconds[1:])
-
-
 def start(arguments: list[str]) -> float:
-    """Least CPU seconds of a whole command, from the start of the process to its end."""
-    command = [sys.executable, "-m", "anomaly_lib", "detect", *arguments, "--no-pictures", "--output"]
-    seconds = []
+    """Least CPU seconds of a whole command."""
     with TemporaryDirectory() as output:
-        for _ in range(STARTS):
-            before = children()
-            subprocess.run([*command, output], check=True, capture_output=True)
-            seconds.append(children() - before)
-    return min(seconds)
-
-
-def children() -> float:
-    """CPU seconds of all processes that this one has waited for."""
-    times = os.times()
-    return times.children_user + times.children_system
+        return process_seconds(["-m", "anomaly_lib", "detect", *arguments, "--no-pictures", "--output", output], STARTS)
 
 
 if __name__ == "__main__":

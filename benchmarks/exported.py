@@ -15,10 +15,6 @@ import argparse
 import json
 import logging
 import os
-import statistics
-import subprocess
-import sys
-import time
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,8 +25,7 @@ import anomaly_lib  # noqa: F401  chooses numerics before NumPy and torch load
 from anomaly_lib.data import load_category
 from anomaly_lib.params import load_profile, project_root
 from anomaly_lib.reporting.tables import markdown_table
-from export import children
-from harness import run
+from harness import latency, process_seconds, run
 
 import numpy as np
 import onnxruntime
@@ -105,7 +100,7 @@ def theirs(name: str, data: Path, photo: Path, folder: Path) -> dict:
     row = measured(onnx, photo, ["-c", INFERENCER, str(weights), str(photo)], {"TRUST_REMOTE_CODE": "1"})
     images = torch.rand(REPEATS + 1, 3, SIZE, SIZE)
     with torch.inference_mode():
-        row["ms a photo, torch"] = f"{latency(lambda image: model.eval()(image), images.split(1)):.0f}"
+        row["ms a photo, torch"] = f"{1000 * latency(model.eval(), images.split(1)):.0f}"
     return {"model": f"anomalib {name}"} | row | {"pixels": SIZE}
 
 
@@ -117,36 +112,16 @@ def measured(model: Path, photo: Path, command: list[str], more: dict[str, str] 
     (given, *_) = session.get_inputs()
     size = given.shape[-1] if isinstance(given.shape[-1], int) else SIZE
     images = np.random.default_rng(0).random((REPEATS + 1, 1, 3, size, size), np.float32)
-    milliseconds = latency(lambda image: session.run(None, {given.name: image}), list(images))
+    milliseconds = 1000 * latency(lambda image: session.run(None, {given.name: image}), list(images))
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | (more or {})
     bare = ["-c", BARE, str(model), str(photo), str(size)]
     return {
         "MB": f"{sum(file.stat().st_size for file in model.parent.glob(f'{model.name}*')) / 1e6:.1f}",
         "ms a photo, torch": None,
         "ms a photo, ONNX": f"{milliseconds:.0f}",
-        "first photo in s, own command": f"{start(command, environment):.1f}",
-        "first photo in s, ONNX Runtime alone": f"{start(bare, environment):.1f}",
+        "first photo in s, own command": f"{process_seconds(command, STARTS, environment):.1f}",
+        "first photo in s, ONNX Runtime alone": f"{process_seconds(bare, STARTS, environment):.1f}",
     }
-
-
-def latency(see, images: list) -> float:
-    """Median CPU milliseconds of a single photo, after one to warm up."""
-    milliseconds = []
-    for image in images:
-        began = time.process_time()
-        see(image)
-        milliseconds.append(1000 * (time.process_time() - began))
-    return statistics.median(milliseconds[1:])
-
-
-def start(command: list[str], environment: dict[str, str]) -> float:
-    """Least CPU seconds of a whole process."""
-    seconds = []
-    for _ in range(STARTS):
-        before = children()
-        subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True)
-        seconds.append(children() - before)
-    return min(seconds)
 
 
 if __name__ == "__main__":

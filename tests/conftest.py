@@ -6,7 +6,7 @@ import anomaly_lib  # first: NumPy and torch read how to compute when they load
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -119,11 +119,17 @@ def model(model_folder):
 
 
 @pytest.fixture(scope="session")
-def warm() -> Iterator[dict[str, str]]:
-    """The environment for notebooks run by ``nbrun`` whose kernels start at once: forked, as in ``fanout``."""
+def nbrun() -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """``nbrun(folder, source, output, "key=value", ...)``; kernels start at once: forked, as in ``fanout``."""
     with warm_kernels(["draem", "dfr", "dmad"], "portable"):
-        address = {name: os.environ.pop(name) for name in (WARM,) if name in os.environ}  # for those who ask alone
-        yield os.environ | address
+        address = {name: os.environ.pop(name) for name in (WARM,) if name in os.environ}  # for these runs alone
+
+        def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
+            command = [sys.executable, "-m", "anomaly_lib.nbrun", *map(str, arguments)]
+            environment = os.environ | address
+            return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+        yield run
         os.environ.update(address)
 
 

@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 
@@ -423,7 +421,7 @@ def test_only_a_few_photos_are_in_memory_at_a_time(model, photos, tmp_path, monk
     assert sizes == [8, 8, 3]
 
 
-def run_notebook(root, tmp_path, model_folder, photos, environment):
+def run_notebook(root, tmp_path, model_folder, photos, nbrun):
     """Run 07_detect with a profile whose one model is the tiny one; return the completed process."""
     settings = yaml.safe_load((root / "params.yaml").read_text()) | {"reports": str(tmp_path), "categories": ["dots"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
@@ -434,12 +432,11 @@ def run_notebook(root, tmp_path, model_folder, photos, environment):
         tmp_path / "07.ipynb",
         *(f"{key}={value}" for key, value in pairs.items()),
     ]
-    command = [sys.executable, "-m", "anomaly_lib.nbrun", *map(str, arguments)]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return nbrun(root, *arguments)
 
 
-def test_the_notebook_shows_a_table_and_pictures(root, tmp_path, model_folder, photos, warm):
-    done = run_notebook(root, tmp_path, model_folder, photos, warm)
+def test_the_notebook_shows_a_table_and_pictures(root, tmp_path, model_folder, photos, nbrun):
+    done = run_notebook(root, tmp_path, model_folder, photos, nbrun)
     assert done.returncode == 0, done.stderr
     executed = nbformat.read(tmp_path / "07.ipynb", 4)
     outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]

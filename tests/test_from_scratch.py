@@ -3,7 +3,6 @@
 import ast
 import itertools
 import re
-import subprocess
 import sys
 
 import nbformat
@@ -118,11 +117,10 @@ def test_each_equation_stands_above_its_line(name, cells):
     assert words.count("$$") >= 6
 
 
-def test_it_runs_in_a_kernel_of_its_own_and_proves_that_it_is_the_librarys_method(root, name, file, tmp_path, warm):
+def test_it_runs_in_a_kernel_of_its_own_and_proves_that_it_is_the_librarys_method(root, name, file, tmp_path, nbrun):
     output = tmp_path / file.name
     pairs = [f"{key}={value}" for key, value in small(name).items()]
-    command = [sys.executable, "-m", "anomaly_lib.nbrun", str(file), str(output), *pairs]
-    done = subprocess.run(command, cwd=root, env=warm, capture_output=True, text=True, check=False)
+    done = nbrun(root, file, output, *pairs)
     assert done.returncode == 0, done.stderr
     executed = nbformat.read(output, 4)
     printed = "".join(o.get("text", "") for c in executed.cells for o in c.get("outputs", []))

@@ -1,8 +1,6 @@
 """The lessons: stripped, one title, exercises with solutions, and running from end to end without an error."""
 
 import ast
-import subprocess
-import sys
 
 import nbformat
 import pytest
@@ -34,7 +32,7 @@ def imports(notebook):
     return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
 
 
-def run(notebook, folder, environment):
+def run(notebook, folder, nbrun):
     """Run a notebook with ``quick`` in a folder outside of the project; the executed one and its CPU seconds.
 
     CPU seconds, since other work on the machine makes the clock's ones worthless.
@@ -42,8 +40,7 @@ def run(notebook, folder, environment):
     notebook.cells.append(nbformat.v4.new_code_cell("import time\nprint(time.process_time())"))
     source = folder / "lesson.ipynb"
     nbformat.write(notebook, source)
-    command = [sys.executable, "-m", "anomaly_lib.nbrun", str(source), str(folder / "out.ipynb"), "quick=true"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = nbrun(folder, source, folder / "out.ipynb", "quick=true")
     assert done.returncode == 0, done.stderr
     executed = nbformat.read(folder / "out.ipynb", 4)
     assert [o for cell in code(executed) for o in cell.outputs if o.get("name") == "stderr"] == []
@@ -139,9 +136,9 @@ def test_run_all_leaves_the_learners_functions_and_says_nothing_of_solutions(les
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_copy_with_solutions_runs_in_any_folder_within_its_minutes_and_all_checks_pass(root, tmp_path, warm, name):
+def test_its_copy_with_solutions_runs_in_any_folder_within_its_minutes_and_all_checks_pass(root, tmp_path, nbrun, name):
     file = root / "notebooks/lessons" / f"{name}.ipynb"
-    executed, seconds = run(solution_copy(nbformat.read(file, 4)), tmp_path, warm)
+    executed, seconds = run(solution_copy(nbformat.read(file, 4)), tmp_path, nbrun)
     solved = cells_tagged(executed, EXERCISE)
     assert all(": right, in" in printed(cell) and "not yet" not in printed(cell) for cell in solved)
     assert len(solved) == entry(file).exercises
@@ -150,8 +147,8 @@ def test_its_copy_with_solutions_runs_in_any_folder_within_its_minutes_and_all_c
     assert seconds < 3 * 60 * entry(file).minutes, "quick takes longer than the full lesson says that it takes"
 
 
-def test_a_student_copy_runs_from_end_to_end(root, tmp_path, warm):
+def test_a_student_copy_runs_from_end_to_end(root, tmp_path, nbrun):
     """The quickest lesson stands for all, by the two tests of student copies above."""
     lesson = nbformat.read(root / "notebooks/lessons/00_start_here.ipynb", 4)
-    executed, _ = run(student_copy(lesson), tmp_path, warm)
+    executed, _ = run(student_copy(lesson), tmp_path, nbrun)
     assert all("not begun" in printed(cell) for cell in cells_tagged(executed, EXERCISE))

@@ -4,8 +4,6 @@ import ast
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import nbformat
 import pytest
@@ -72,35 +70,27 @@ def test_every_code_cell_but_the_imports_follows_a_sentence(notebook):
             assert before.cell_type == "markdown" or "report" in before.source or "figure" in before.source
 
 
-def run(root, tmp_path, name, environment, **parameters):
+def run(nbrun, root, tmp_path, name, **parameters):
     """Run a notebook in the smoke profile; return its completed process."""
     pairs = [f"{key}={value}" for key, value in parameters.items()]
-    command = [
-        sys.executable,
-        "-m",
-        "anomaly_lib.nbrun",
-        f"notebooks/{name}.ipynb",
-        str(tmp_path / f"{name}.ipynb"),
-    ]
     profile = "params_file=profiles/smoke/params.yaml"
-    command += [profile, *pairs]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return nbrun(root, f"notebooks/{name}.ipynb", tmp_path / f"{name}.ipynb", profile, *pairs)
 
 
-def test_a_missing_model_is_one_line_that_says_what_to_run(root, tmp_path, warm):
-    done = run(root, tmp_path, "04_evaluate", warm, model="build/nowhere", output=tmp_path)
+def test_a_missing_model_is_one_line_that_says_what_to_run(root, tmp_path, nbrun):
+    done = run(nbrun, root, tmp_path, "04_evaluate", model="build/nowhere", output=tmp_path)
     assert done.returncode == 2
     assert "build/nowhere: no trained model here; the notebooks 03_train and" in done.stderr.splitlines()[-1]
 
 
-def test_a_missing_category_names_the_nearest_one(root, tmp_path, warm):
-    done = run(root, tmp_path, "01_explore_data", warm, category="nutt", output=tmp_path)
+def test_a_missing_category_names_the_nearest_one(root, tmp_path, nbrun):
+    done = run(nbrun, root, tmp_path, "01_explore_data", category="nutt", output=tmp_path)
     assert done.returncode == 2
     assert "did you mean 'nut'?" in done.stderr
 
 
 @pytest.fixture(scope="module")
-def by_hand(root, tiny_data, tmp_path_factory, warm):
+def by_hand(root, tiny_data, tmp_path_factory, nbrun):
     """A project as somebody finds it, where the notebooks 03 to 07 ran one after the other as they are."""
     project = tmp_path_factory.mktemp("project")
     for name in ("anomaly_lib", "anomaly_course", "notebooks"):
@@ -111,8 +101,7 @@ def by_hand(root, tiny_data, tmp_path_factory, warm):
     settings |= {"categories": ["nut"], "methods": {"dfr": TINY_SETTINGS["dfr"]}}
     (project / "params.yaml").write_text(yaml.safe_dump(settings))
     for name in ("03_train", "03b_calibrate", "04_evaluate", "05_demo_gif", "07_detect"):
-        command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{name}.ipynb", f"executed/{name}.ipynb"]
-        done = subprocess.run(command, cwd=project, env=warm, capture_output=True, text=True, check=False)
+        done = nbrun(project, f"notebooks/{name}.ipynb", f"executed/{name}.ipynb")
         assert done.returncode == 0, done.stderr
     return project
 
@@ -147,11 +136,10 @@ def test_cells_are_executed_in_order(by_hand):
     assert None not in counts
 
 
-def test_variants_are_compared_in_pairs_with_intervals(by_hand, warm):
+def test_variants_are_compared_in_pairs_with_intervals(by_hand, nbrun):
     tiny = TINY_SETTINGS["dfr"] | {"steps": 20}
     given = [f"categories={['nut']}", f"seeds={[0, 1, 2]}", f"settings={tiny}"]
-    command = [sys.executable, "-m", "anomaly_lib.nbrun", f"notebooks/{WITH_VARIANTS}.ipynb", "executed/09.ipynb"]
-    done = subprocess.run([*command, *given], cwd=by_hand, env=warm, capture_output=True, text=True, check=False)
+    done = nbrun(by_hand, f"notebooks/{WITH_VARIANTS}.ipynb", "executed/09.ipynb", *given)
     assert done.returncode == 0, done.stderr
     rows = (by_hand / "build/play/variant/rows.csv").read_text().splitlines()
     assert len(rows) == 1 + 5 * 3, "three candidates and two baselines, with three seeds"
