@@ -14,7 +14,6 @@ A stage of dvc.yaml depends on its notebook's file, so it is re-run when, and on
 """
 
 import ast
-import copy
 import hashlib
 import json
 import re
@@ -107,16 +106,21 @@ def _module(root: Path, name: str) -> Source | None:
     return None
 
 
-@cache
 def _home(root: Path, name: str) -> str:
     """The module that ``room.name`` comes from by the table of ``anomaly_lib.base.lazy.lazy_names``; else no text."""
     room, _, imported = name.rpartition(".")
     source = _module(root, room)
-    for node in ast.walk(source.tree) if source else ():
+    homes = _homes(source) if source else {}
+    return f"{room}.{homes[imported]}" if imported in homes else ""
+
+
+@cache
+def _homes(source: Source) -> dict[str, str]:
+    """{name: module} of the room's table."""
+    for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_names":
-            homes = {name: key.arg for key in node.keywords for name in ast.literal_eval(key.value).split()}
-            return f"{room}.{homes[imported]}" if imported in homes else ""
-    return ""
+            return {name: key.arg for key in node.keywords for name in ast.literal_eval(key.value).split()}
+    return {}
 
 
 @cache
@@ -162,8 +166,8 @@ def _code(root: Path, modules: list[Source]) -> dict[str, str]:
 def _digests(module: Source) -> list[tuple[Path, str]]:
     beside = {module.file.parent / text for text in _texts(module.tree)}
     data = [(file, _digest(file.read_bytes())) for file in beside if file.is_file() and file.suffix != ".py"]
-    # a copy, as the transformer changes the tree, and what the module imports is read from it, too
-    essence = _Essence(module).visit(copy.deepcopy(module.tree))
+    # parsed anew, as the transformer changes the tree, and what the module imports is read from it, too
+    essence = _Essence(module).visit(ast.parse(module.file.read_text(encoding="utf-8")))
     return [(module.file, _digest(ast.dump(essence).encode())), *data]
 
 

@@ -17,7 +17,7 @@ echo "2/4 environment, the longest step"
 "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --no-index --find-links "$kit/wheels" uv
 .venv/bin/uv pip install --quiet --offline --no-index --find-links "$kit/wheels" --python .venv/bin/python \
-    --require-hashes -r requirements.lock
+    --no-deps --require-hashes -r requirements.lock
 .venv/bin/uv pip install --quiet --offline --python .venv/bin/python --no-deps --no-build-isolation --editable .
 touch .venv/.ready
 echo "3/4 sample data"
