@@ -21,7 +21,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 data: $(READY)  ## the sample data, from the store inside the repository
-	@$(BIN)/dvc pull --quiet --remote store data || { echo "error: data/ cannot be brought up to date; 'dvc pull data' says why (new data of your own there? 'dvc add data')" >&2; exit 2; }
+	@$(BIN)/dvc status --quiet data.dvc || $(BIN)/dvc pull --quiet --remote store data || { echo "error: data/ cannot be brought up to date; 'dvc pull data' says why (new data of your own there? 'dvc add data')" >&2; exit 2; }
 
 COMMA := ,
 SUBSET = $(if $(METHODS),--methods "$(METHODS)") $(if $(CATEGORIES),--categories "$(CATEGORIES)")
