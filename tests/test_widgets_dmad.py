@@ -1,6 +1,7 @@
 """The deformation and memory widgets: the functions behind them, and the controls."""
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -69,6 +70,12 @@ def test_the_defect_is_far_from_every_code(example):
     places = example.defect_places()
     assert places.sum() == 4
     assert memory.error_map[places].min() > 5 * memory.error_map[~places].max()
+
+
+def test_a_defect_smaller_than_a_quarter_of_every_place_has_the_places_it_covers_most(example):
+    mask = torch.zeros_like(example.mask)
+    mask[0, 0] = True
+    assert replace(example, mask=mask).defect_places().nonzero().tolist() == [[0, 0]]
 
 
 def test_use_is_counted_and_a_start_at_the_data_leaves_fewer_codes_dead(example):
