@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/steps.py [--category nut]
 
-A whole training of DFR, and the first steps of DRAEM and DMAD, with the root profile's settings, under torch's profiler,
-which itself costs time: read the shares. "Python and the rest" is what happens outside torch's operations.
+A whole training of DFR, and the first steps of DRAEM and DMAD, with the root profile's settings, under torch's
+profiler, which itself costs time: read the shares. "Python and the rest" is what happens outside torch's operations.
 """
 
 import argparse

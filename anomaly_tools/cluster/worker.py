@@ -22,8 +22,8 @@ LOGS = Path("build/logs")
 LOG_END = 20_000
 """Characters of a log that a worker with a clone of its own sends back."""
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
-"""Variables of glibc, up to 20 % of a training: tensors are taken from memory that the process has had, where by default
-each large one is mapped, filled with zeros by the system and given back (benchmarks/README.md)."""
+"""Variables of glibc, up to 20 % of a training: tensors are taken from memory that the process has had. By default each
+large one is mapped, filled with zeros by the system and given back (benchmarks/README.md)."""
 
 
 @dataclass(frozen=True)
