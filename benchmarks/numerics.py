@@ -18,23 +18,31 @@ import time
 import anomaly_lib.methods.training as loop
 from anomaly_lib.base.numerics import MODE, PORTABLE, processor
 from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
-from anomaly_lib.data import load_category, split_normals
-from anomaly_lib.data.tensors import load_images
+from anomaly_lib.data import Category, load_category, split_normals
+from anomaly_lib.methods.base import Method
 from anomaly_lib.params import load_params, project_root
 from anomaly_lib.registry import method_class, params_class
+
+from torch import Tensor
 
 STEPS = {"draem": 8, "dfr": 40, "dmad": 30}
 SCORED = 16
 
 
-def measure(name: str, settings: dict) -> dict[str, list[float]]:
-    """CPU milliseconds of each training step, and of one photo's scoring, in this process."""
+def untrained(name: str, category: str, **settings: object) -> tuple[Method, Tensor, Category]:
+    """A method with the root profile's settings but for ``settings``, the images to fit, and the sample's category."""
     params = load_params()
     make_deterministic(1)
-    category = load_category(project_root() / params.data, "nut")
-    normals, _ = split_normals(category.train, params.split.held_out, derived_seed(0, "split"))
-    written = params.methods[name].model_dump(exclude_unset=True) | {"steps": STEPS[name]} | settings
+    found = load_category(project_root() / params.data, category)
+    normals, _ = split_normals(found.train, params.split.held_out, derived_seed(0, "split"))
+    written = params.methods[name].model_dump(exclude_unset=True) | settings
     method = method_class(name)(params_class(name).model_validate(written), 0)
+    return method, method.images(normals), found
+
+
+def measure(name: str, settings: dict) -> dict[str, list[float]]:
+    """CPU milliseconds of each training step, and of one photo's scoring, in this process."""
+    method, images, category = untrained(name, "nut", **{"steps": STEPS[name]} | settings)
     steps, optimise = [], loop._optimise
 
     def timed(task, step):
@@ -44,8 +52,8 @@ def measure(name: str, settings: dict) -> dict[str, list[float]]:
         return losses
 
     loop._optimise = timed
-    method.fit(load_images(normals, method.params.image_size), progress=False)
-    photos = load_images(category.test[:SCORED], method.params.image_size)
+    method.fit(images, progress=False)
+    photos = method.images(category.test[:SCORED])
     start = time.process_time()
     method.score(photos)
     return {"step": steps, "photo": [1000 * (time.process_time() - start) / SCORED]}

@@ -9,10 +9,7 @@ profiler, which itself costs time: read the shares. "Python and the rest" is wha
 import argparse
 import time
 
-from anomaly_lib.base.reproducibility import derived_seed, make_deterministic
-from anomaly_lib.data import load_category, split_normals
-from anomaly_lib.params import load_params, project_root
-from anomaly_lib.registry import method_class, params_class
+from numerics import untrained
 
 from torch.profiler import ProfilerActivity, profile
 
@@ -23,13 +20,7 @@ MERGED = {"mkldnn_convolution": "convolution", "native_batch_norm": "batch_norm"
 
 def shares(name: str, steps: int, category: str) -> tuple[float, list[tuple[str, float]]]:
     """Wall seconds of a training in this process, and (operation, share of them), the largest first."""
-    params = load_params()
-    make_deterministic(1)
-    found = load_category(project_root() / params.data, category)
-    normals, _ = split_normals(found.train, params.split.held_out, derived_seed(0, "split"))
-    settings = params.methods[name].model_dump(exclude_unset=True) | {"steps": steps}
-    method = method_class(name)(params_class(name).model_validate(settings), 0)
-    images = method.images(normals)
+    method, images, _ = untrained(name, category, steps=steps)
     start = time.perf_counter()
     with profile(activities=[ProfilerActivity.CPU], acc_events=False) as recorded:
         method.fit(images, progress=False)

@@ -30,7 +30,7 @@ def dvc(clone, *arguments):
 
 
 def stale(clone, pipeline):
-    """{name of the stage: what has changed}; a file that only DVC's cache holds says nothing: a fresh clone lacks it."""
+    """{name of the stage: what has changed}; a file that only DVC's cache holds says nothing, as a clone lacks it."""
     status = dvc(clone, "status", "--json", pipeline)
     assert status.returncode == 0, status.stderr
     found = {}
