@@ -9,6 +9,7 @@ profiler, which itself costs time: read the shares. "Python and the rest" is wha
 import argparse
 import time
 
+import anomaly_lib  # noqa: F401  chooses numerics before torch loads
 from numerics import untrained
 
 from torch.profiler import ProfilerActivity, profile

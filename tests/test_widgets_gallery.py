@@ -11,7 +11,7 @@ from anomaly_course.widgets.demos import gallery_demo, threshold_demo
 from anomaly_course.widgets.gallery import gallery, gallery_figure
 from anomaly_course.widgets.runs import AS_STORED, FALSE_ALARMS, MISSES, Run, live_run, recorded_runs, scored_split
 from anomaly_course.widgets.threshold_view import CALIBRATED, UNSEEN
-from anomaly_course.widgets.trained import quick_dfr, split_of
+from anomaly_course.widgets.trained import MINUTES, quick_dfr, split_of
 from anomaly_lib.base.errors import InputError
 from anomaly_lib.data import load_category
 from anomaly_lib.params import load_params
@@ -113,4 +113,4 @@ def test_the_threshold_demo_has_curves_and_a_threshold_without_test_labels(profi
 
 def test_demos_without_models_offer_to_fit_one(profile):
     for demo in (gallery_demo(profile), threshold_demo(profile, "dfr", "dots")):
-        assert "make repro, 21 minutes" in demo.children[0].children[0].value
+        assert f"make repro, {MINUTES} minutes" in demo.children[0].children[0].value

@@ -189,7 +189,7 @@ def test_without_a_model_the_command_is_named_and_a_small_dfr_is_offered(profile
     studio = paint_studio(profile)
     (offer,) = studio.answers.children
     assert isinstance(offer, Offer)
-    assert "No model of dots yet: make repro, 21 minutes on a laptop." in offer.children[0].value
+    assert f"No model of dots yet: make repro, {trained.MINUTES} minutes on a laptop." in offer.children[0].value
     monkeypatch.setattr(trained, "QUICK_STEPS", 20)
     studio.brush.strokes = [DOT]
     said = []
@@ -206,8 +206,8 @@ def test_without_a_model_the_command_is_named_and_a_small_dfr_is_offered(profile
 
 def test_the_sample_datas_models_come_with_their_command_and_minutes(root):
     words = trained.how_to_train(load_params("params.yaml"), "nut")
-    assert words.startswith("No model of nut yet: make repro, 21 minutes on a laptop.")
-    assert "| a laptop | 21 min," in (root / "README.md").read_text()
+    assert words.startswith(f"No model of nut yet: make repro, {trained.MINUTES} minutes on a laptop.")
+    assert f"| a laptop | {trained.MINUTES} min," in (root / "README.md").read_text()
 
 
 def test_the_brush_loads_nothing_from_elsewhere_and_says_how_it_is_used():
