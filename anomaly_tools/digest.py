@@ -84,6 +84,7 @@ def _operations() -> list[tuple[str, Results]]:
     vectors = draws.normal(0, 1, (300, 64))
     many, moments = positive.double().numpy().ravel(), vectors.T @ vectors
     products = vectors @ vectors.T
+    rows, wide = normal(16, 1, 32, 100).permute(0, 3, 1, 2), normal(70, 100, 1, 1) / 10
 
     def padded(a: Tensor, b: Tensor) -> Tensor:
         return F.conv2d(a, b, padding=1)
@@ -106,6 +107,8 @@ def _operations() -> list[tuple[str, Results]]:
         ("convolution 3x3, channels last", back(padded, last(x), last(square))),
         ("convolution 3x3 of an image", back(padded, last(x[:, :3]), last(first))),
         ("convolution 1x1", back(F.conv2d, x, point)),
+        ("convolution 1x1 of 16 images", back(F.conv2d, rows.contiguous(), wide)),
+        ("convolution 1x1 of 16 images, channels last", back(F.conv2d, rows, wide)),
         ("convolution, depthwise", back(lambda a, b: F.conv2d(a, b, padding=1, groups=16), x, per_channel)),
         ("convolution, transposed", back(lambda a, b: F.conv_transpose2d(a, b, stride=2), x, up)),
         ("batch norm", back(lambda a: F.batch_norm(a, None, None, training=True), x)),

@@ -122,7 +122,11 @@ def detect(
     ``unsure`` is the band of ``is_unsure``. A photo that cannot be read is skipped and listed. Raises InputError when
     none can be read, and for an unwritable output.
     """
-    _refuse_relative_scores(model)
+    if model.method.scores_are_relative:
+        raise InputError(
+            "this model scores images in relation to each other (score_normalisation: scored_set), so that a photo has "
+            "no score of its own; train with score_normalisation: normals"
+        )
     photos = find_photos(source, output)
     looker = Tiled(model.method, region, tiling) if tiling else Whole(model.method, region)
     run = _Run(model, photos, output, output_stems(photos), pictures, maps, unsure)
@@ -164,7 +168,9 @@ class _Run:
         if row.picture and scale:
             self._save_picture(look, row, self.output / row.picture, scale)
         if row.map:
-            self._save_map(look, self.output / row.map)
+            header = read_header(look.file)
+            with written_at_once(self.output / row.map) as temporary, temporary.open("wb") as stream:
+                np.save(stream, resized(look.map, (header.height, header.width)))
         return row
 
     def _row(self, look: Look) -> Row:
@@ -185,30 +191,15 @@ class _Run:
     def _save_picture(self, look: Look, row: Row, file: Path, scale: MapScale) -> None:
         from anomaly_lib.figures.detection import Detection, detection_figure  # matplotlib, which tables do not need
 
-        photo, caption = _drawn_photo(look.file), _caption(self.model, row)
-        shrunk = len(photo) / read_header(look.file).height
+        photo, caption = Image.fromarray(read_rgb(look.file)), _caption(self.model, row)
+        photo.thumbnail((LARGEST_DRAWN, LARGEST_DRAWN), Image.Resampling.BILINEAR)
+        shrunk, shown = photo.height / read_header(look.file).height, _drawn_map(look.map)
         boxes = [tuple(shrunk * side for side in (b.left, b.top, b.width, b.height)) for b in row.boxes or ()]
-        detection = Detection(
-            row.file, photo, _drawn_map(look.map), scale, row.score, row.threshold, look.extra, caption, boxes
-        )
+        numbers = (scale, row.score, row.threshold, look.extra)
+        detection = Detection(row.file, np.asarray(photo), shown, *numbers, caption, boxes)
         with written_at_once(file) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks, in the file's name
             save_figure(detection_figure(detection), temporary)
-
-    def _save_map(self, look: Look, file: Path) -> None:
-        header, values = read_header(look.file), look.map
-        if values.shape != (header.height, header.width):
-            values = resized(values, (header.height, header.width))
-        with written_at_once(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, values)
-
-
-def _refuse_relative_scores(model: Model) -> None:
-    if model.method.scores_are_relative:
-        raise InputError(
-            "this model scores images in relation to each other (score_normalisation: scored_set), so that a photo has "
-            "no score of its own; train with score_normalisation: normals"
-        )
 
 
 def _shown_scale(model: Model, photos: Photos, looker: Looker, progress: bool) -> MapScale:
@@ -219,13 +210,6 @@ def _shown_scale(model: Model, photos: Photos, looker: Looker, progress: bool) -
     for look in looker.looks(photos.files, [], "range of the maps", False, progress):
         lowest, highest = min(lowest, float(look.map.min())), max(highest, float(look.map.max()))
     return map_scale(model.thresholds, lowest, highest)
-
-
-def _drawn_photo(file: Path) -> np.ndarray:
-    """(H, W, 3) uint8, scaled down to LARGEST_DRAWN pixels."""
-    image = Image.fromarray(read_rgb(file))
-    image.thumbnail((LARGEST_DRAWN, LARGEST_DRAWN), Image.Resampling.BILINEAR)
-    return np.asarray(image)
 
 
 def _drawn_map(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ locations, and features are read before the next convolution's padding (the auth
 Shapes: N images, C channels, S image side, g grid side, M locations of a batch.
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -92,7 +93,7 @@ class Dfr(Method[DfrParams, DfrModel]):
         return FeatureAutoencoder(channels, latent, self.params.batch_norm)
 
     def losses(self, reconstruction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Scalar losses of one step by name, of (1, C, 1, M) descriptions in feature space; ``loss`` is minimised."""
+        """Scalar losses of one step by name, of (n, C, 1, M/n) descriptions in feature space; ``loss`` is minimised."""
         return {"loss": F.mse_loss(reconstruction, target)}
 
     def optimizer(self, networks: nn.Module) -> Optimizer:
@@ -109,8 +110,9 @@ class Dfr(Method[DfrParams, DfrModel]):
         scheduler, draw = self.scheduler(optimizer, steps), generator(self.seed, "dfr", "batches")
 
         def losses(step: int) -> dict[str, Tensor]:
-            # one "image" of 1 x M locations: batch statistics over locations, as in training on images
-            target = model.space(rearrange(cache.draw(batch, draw).to(self.device), "m c -> 1 c 1 m"))
+            # M locations as n images of 1 x M/n, 16 where that divides M, as ``by_rows`` does
+            drawn = rearrange(cache.draw(batch, draw).to(self.device), "(n m) c -> n c 1 m", n=math.gcd(batch, 16))
+            target = model.space(drawn)
             return self.losses(model.autoencoder(target), target)
 
         return Task(model.autoencoder, optimizer, losses, steps, identity, scheduler, {"batches": draw}, "DFR training")

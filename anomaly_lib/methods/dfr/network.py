@@ -9,7 +9,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from anomaly_lib.methods.dfr.space import FeatureSpace
+from anomaly_lib.methods.dfr.space import FeatureSpace, by_rows
 from anomaly_lib.methods.maps import LocationScale
 
 
@@ -47,7 +47,7 @@ class FeatureAutoencoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Reconstruction of (N, C, h, w) features, of the same shape."""
-        return self.decoder(self.encoder(features))
+        return by_rows(lambda rows: self.decoder(self.encoder(rows)), features)
 
 
 def _perceptron(widths: list[int], batch_norm: bool) -> nn.Sequential:

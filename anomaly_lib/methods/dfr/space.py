@@ -8,9 +8,12 @@ channel close to its input channel, so that errors can still be told apart by la
 Shapes: M locations, C channels, N images, h x w locations of an image.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 SMALLEST_VARIANCE = 1e-2
@@ -33,7 +36,16 @@ class FeatureSpace(nn.Module):
         centred = features - self.mean[:, None, None]
         if self.matrix.ndim == 1:  # a diagonal matrix is held as its diagonal
             return centred * self.matrix[:, None, None]
-        return torch.einsum("dc,nchw->ndhw", self.matrix, centred)
+        return by_rows(lambda rows: F.conv2d(rows, rearrange(self.matrix, "d c -> d c 1 1")), centred)
+
+
+def by_rows(function: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
+    """``function`` of (N, C, h, w) features, which treats each place by itself, with every row as an image.
+
+    Of 16 images and more torch leaves 1x1 convolutions to oneDNN, in portable numerics twice as fast as MKL.
+    """
+    rows = rearrange(features, "n c h w -> (n h) c 1 w")
+    return rearrange(function(rows), "(n h) c 1 w -> n c h w", h=features.shape[2])
 
 
 class Statistics(NamedTuple):
