@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -18,7 +19,7 @@ from anomaly_lib.data.images import printable
 from anomaly_lib.evaluation.thresholds import decide, decision_words
 from anomaly_lib.figures.style import CONTOUR_COLOUR, DECISION_COLOURS, MAP_COLOURS, MAP_LIMITS, MapScale, displayable
 
-PANEL_WIDTH, LARGEST_HEIGHT, NARROWEST = 3.4, 6.0, 2.4  # inches
+PANEL_WIDTH, LARGEST_HEIGHT, NARROWEST, RESOLUTION = 3.4, 6.0, 2.4, 200  # inches, dots per inch
 WIDE = 2.5
 """The panels of a photo wider than this many times its height stand below each other."""
 EXTRA_COLOURS, EXTRA_LIMITS = "cividis", (0.0, 10.0)
@@ -78,6 +79,13 @@ def _prominence(picture: np.ndarray, peak: int) -> float:
     return float((picture.flat[peak] - picture.mean()) / max(picture.std(), np.finfo(np.float32).tiny))
 
 
+def drawn(detection: Detection) -> np.ndarray:
+    """``detection_figure`` as pixels, (h, w, 3) uint8, drawn once; ``savefig`` draws twice for its layout."""
+    canvas = FigureCanvasAgg(detection_figure(detection))
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
 def detection_figure(detection: Detection) -> Figure:
     """Four panels, the decision above them in words and colour, the scale below."""
     height, width = detection.photo.shape[:2]
@@ -116,13 +124,13 @@ def _layout(proportion: float) -> tuple[Figure, list[Axes], Axes, Axes]:
     if proportion > WIDE:
         width = 3 * PANEL_WIDTH
         height = width / proportion
-        figure = Figure((width, 4 * (height + 0.35) + 1.3), layout="constrained")
+        figure = Figure((width, 4 * (height + 0.35) + 1.3), RESOLUTION, layout="constrained")
         grid = figure.add_gridspec(5, 2, height_ratios=[height] * 4 + [bar])
         places = [*(grid[row, :] for row in range(4)), grid[4, 0], grid[4, 1]]
     else:
         height = min(PANEL_WIDTH / proportion, LARGEST_HEIGHT)
         width = max(height * proportion, NARROWEST)
-        figure = Figure((4 * (width + 0.1), height + 1.6), layout="constrained")
+        figure = Figure((4 * (width + 0.1), height + 1.6), RESOLUTION, layout="constrained")
         grid = figure.add_gridspec(2, 4, height_ratios=[height, bar])
         places = [*(grid[0, column] for column in range(4)), grid[1, 1], grid[1, 2:]]
     *panels, extra_bar, map_bar = axes = [figure.add_subplot(place) for place in places]
@@ -170,11 +178,8 @@ def _bar(place: Axes, picture, label: str) -> Colorbar:
 def _words_around(figure: Figure, detection: Detection) -> None:
     decision = decide(detection.score, detection.threshold)
     plain = f" ({PLAIN_WORDS[decision]})" if decision else ""
-    words = f"{_shortened(detection.name)}: score {decision_words(detection.score, detection.threshold)}{plain}"
+    name = printable(detection.name)
+    name = name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
+    words = f"{name}: score {decision_words(detection.score, detection.threshold)}{plain}"
     figure.suptitle(words, parse_math=False, color=DECISION_COLOURS[decision], fontsize=11, fontweight="bold")
     figure.supxlabel(detection.caption, fontsize=8, color="0.3", parse_math=False)
-
-
-def _shortened(name: str) -> str:
-    name = printable(name)
-    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
