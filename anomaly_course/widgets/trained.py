@@ -19,7 +19,7 @@ from anomaly_lib.params import Params, project_root
 from anomaly_lib.pipeline.runs import find_model
 from anomaly_lib.registry import method_class, params_class
 
-SAMPLE, MINUTES = "sample", 19
+SAMPLE, MINUTES = "sample", 17
 """The root's profile, and how long `make repro` takes with it (README)."""
 QUICK_STEPS = 300
 """Of the small DFR: less than a third of the default; its maps are rougher, its thresholds just as honest."""
