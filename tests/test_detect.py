@@ -22,7 +22,7 @@ from anomaly_lib.detect.boxes import Box, boxes_of
 from anomaly_lib.detect.files import find_photos, output_stems
 from anomaly_lib.detect.run import detect
 from anomaly_lib.evaluation.thresholds import decide, decision_words
-from anomaly_lib.figures.detection import Detection, detection_figure, telling_extra
+from anomaly_lib.figures.detection import Detection, detection_figure, drawn, telling_extra
 from anomaly_lib.figures.style import MAP_LIMITS, map_scale
 from anomaly_lib.methods.checkpoints import load_model, save_model
 from anomaly_lib.params import load_params
@@ -252,15 +252,17 @@ def test_a_reconstruction_is_shown_before_any_other_picture_and_the_clearest_map
     assert telling_extra({"map": peaked}) is None
 
 
-def figure_of(thresholds, score=6.0, shape=(60, 90), top=7.0):
+def detection_of(thresholds, score=6.0, shape=(60, 90), top=7.0):
     anomaly_map = np.ones((16, 16), np.float32)
     anomaly_map[4:8, 4:8] = top
     photo = np.full((*shape, 3), 90, np.uint8)
     scale = map_scale(thresholds, 1.0, top)
     extra = telling_extra({"map": anomaly_map, "other": anomaly_map})
-    return detection_figure(
-        Detection("a$b$.png", photo, anomaly_map, scale, score, thresholds.get("image"), extra, "caption")
-    )
+    return Detection("a$b$.png", photo, anomaly_map, scale, score, thresholds.get("image"), extra, "caption")
+
+
+def figure_of(*arguments, **settings):
+    return detection_figure(detection_of(*arguments, **settings))
 
 
 @pytest.mark.parametrize(("score", "words"), [(6.0, "anomalous (NG)"), (5.0, "anomalous (NG)"), (4.9, "normal (OK)")])
@@ -294,6 +296,13 @@ def test_any_proportion_gives_a_picture_without_a_warning(shape, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure_of(THRESHOLDS, shape=shape).savefig(tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("shape", [(60, 90), (20, 400)])
+def test_drawn_once_it_has_the_pixels_of_savefig(shape, tmp_path):
+    figure_of(THRESHOLDS, shape=shape).savefig(tmp_path / "picture.png", dpi=200)
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert np.array_equal(drawn(detection_of(THRESHOLDS, shape=shape)), picture.convert("RGB"))
 
 
 def test_a_score_and_a_threshold_that_are_close_are_told_apart():

@@ -92,6 +92,16 @@ def test_the_raw_space_is_the_identity(locations):
     assert torch.equal(fit_space("raw", statistics(locations))(maps), maps)
 
 
+def test_features_of_an_image_have_the_same_bits_alone_and_among_many(locations):
+    space, autoencoder = fit_space("whitened", statistics(locations)), FeatureAutoencoder(6, 2).eval()
+    features = torch.randn(20, 6, 16, 16, generator=generator(0, "features"))
+    with torch.no_grad():
+        for function in (space, autoencoder):
+            together = function(features)
+            assert together.shape == features.shape
+            assert all(torch.equal(function(features[i : i + 1]), together[i : i + 1]) for i in (0, 7, 19))
+
+
 def test_the_latent_size_is_the_number_of_components_for_the_share():
     axes = torch.eye(4).repeat(50, 1) * torch.tensor([8.0, 2.0, 1.0, 0.5])
     both = torch.cat([axes, -axes])  # variances in the ratio 64 : 4 : 1 : 0.25
