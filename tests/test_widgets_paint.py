@@ -208,6 +208,7 @@ def test_the_sample_datas_models_come_with_their_command_and_minutes(root):
     words = trained.how_to_train(load_params("params.yaml"), "nut")
     assert words.startswith(f"No model of nut yet: make repro, {trained.MINUTES} minutes on a laptop.")
     assert f"| a laptop | {trained.MINUTES} min," in (root / "README.md").read_text()
+    assert f"`make repro`, {trained.MINUTES} minutes;" in (root / "docs/teach/README.md").read_text()
 
 
 def test_the_brush_loads_nothing_from_elsewhere_and_says_how_it_is_used():
