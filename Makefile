@@ -14,6 +14,7 @@ env: $(READY)  ## the environment in .venv, exactly as locked
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: Python 3.11 not found; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test ! -L $(VENV) || { echo "error: $(VENV) is a link to another environment, which this would empty; remove the link, or 'touch $(READY)' to use it as it is" >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --require-hashes -r requirements.lock

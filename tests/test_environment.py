@@ -1,6 +1,8 @@
 """One environment: pyproject.toml, requirements.lock and environment.yml agree, and every package has its use."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from importlib.metadata import version
 
@@ -143,3 +145,15 @@ def test_every_profile_runs_the_one_pipeline(root):
     for pipeline in pipelines:
         assert not pipeline.is_symlink(), "DVC cannot read a link in another revision"
         assert pipeline.read_bytes() == (root / "dvc.yaml").read_bytes(), "run 'make profiles'"
+
+
+def test_an_environment_behind_a_link_is_not_emptied(root, tmp_path):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(root / name, tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/package").touch()
+    (tmp_path / ".venv").symlink_to("elsewhere")
+    done = subprocess.run(["make", "env"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "error: .venv is a link to another environment, which this would empty; remove the link" in done.stderr
+    assert (tmp_path / "elsewhere/package").exists()
