@@ -4,6 +4,7 @@ import anomaly_lib  # first: NumPy and torch read how to compute when they load
 
 # isort: split
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -65,17 +66,25 @@ def golden():
         return dict(arrays)
 
 
+@pytest.fixture(scope="session")
+def empty_repository(tmp_path_factory) -> Path:
+    """A git and DVC repository without stages, to be copied: DVC takes a second to make one."""
+    folder = tmp_path_factory.mktemp("repository") / "main"
+    folder.mkdir()
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, check=True, cwd=folder)
+    return folder
+
+
 @pytest.fixture
-def repository(tmp_path, monkeypatch) -> Path:
+def repository(empty_repository, tmp_path, monkeypatch) -> Path:
     """A git and DVC repository with four stages: first, then left and right, then last."""
     from tests.helpers import STAGES, write_stages
 
     folder = tmp_path / "main"
-    folder.mkdir()
+    shutil.copytree(empty_repository, folder)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, check=True)
     (folder / "data.dvc").write_text("outs: []\n")
     (folder / "input.txt").write_text("input\n")
     write_stages(STAGES)

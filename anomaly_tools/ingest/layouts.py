@@ -45,7 +45,7 @@ LAYOUTS = {
         licence=NON_COMMERCIAL,
         how_to_get="download MVTec AD from its page at mvtec.com",
         published={"train": 3629, "test": 1725, "masks": 1258},
-        next_step="dvc repro profiles/paper/dvc.yaml",
+        next_step="with DTD there, too (data ingest dtd): make repro PROFILE=mvtec, or PROFILE=paper on a GPU",
     ),
     "mvtec_ad_2": Layout(
         title="MVTec AD 2",
@@ -100,10 +100,10 @@ LAYOUTS = {
         holds=tables.is_elpv,
         plan=tables.plan_elpv,
         licence=NON_COMMERCIAL,
-        how_to_get="pip install '.[elpv]'",
+        how_to_get="pip install --editable '.[elpv]'",
         published={"images": 2624},
         default_source=tables.elpv_package,
-        next_step="dvc repro profiles/elpv/dvc.yaml",
+        next_step="make repro PROFILE=elpv",
     ),
     "folder": Layout(
         title="photos of your own",

@@ -26,7 +26,7 @@ _NOTES = (
     f"a fifth of the good photos is test/good, drawn with seed {SEED} (anomaly_lib.data.split.split_normals)",
     "photos of one part, or of one minute, should not be in train and test: if yours are, sort them by hand",
 )
-_NO_BAD = "no bad photos: a model can be trained and its thresholds found, but it cannot be evaluated"
+_NO_BAD = "no bad photos: false alarms can be counted, but not what a model finds"
 
 
 def plan_photos(folders: list[Path], request: Request) -> Plan:
@@ -37,11 +37,11 @@ def plan_photos(folders: list[Path], request: Request) -> Plan:
     scan.leave_out_all(inside, "in folders inside --good")
     if not good:
         raise InputError(scan.nothing(request.good, "holds no good photos", "put them there directly"))
-    if request.bad is None:
-        return Plan(tuple(image_item("", "train", GOOD, photo) for photo in good), (_NO_BAD,), scan.left_out)
     train, test = split_normals([Sample(photo, "train", GOOD, None) for photo in good], TEST_SHARE, SEED)
     items = [image_item("", "train", GOOD, sample.path) for sample in train]
     items += [image_item("", "test", GOOD, sample.path) for sample in test]
+    if request.bad is None:
+        return Plan(tuple(items), (*_NOTES, _NO_BAD), scan.left_out)
     return Plan((*items, *_bad_items(scan, request.bad, request.masks)), _NOTES, scan.left_out)
 
 

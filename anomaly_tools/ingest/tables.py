@@ -105,7 +105,8 @@ def elpv_package() -> Path:
     """Where the installed package ``elpv-dataset`` keeps its images. Raises InputError without it."""
     found = util.find_spec("elpv_dataset")
     if found is None or not found.submodule_search_locations:
-        raise InputError("the package elpv-dataset is not installed; run 'pip install .[elpv]', or name its folder")
+        remedy = "run pip install --editable '.[elpv]', or name its folder"
+        raise InputError(f"the package elpv-dataset is not installed; {remedy}")
     return Path(found.submodule_search_locations[0]) / "data"
 
 
