@@ -23,7 +23,7 @@ class Identity:
     packages: dict[str, str]
     """{name: installed version} of what requirements.lock names, and of Python."""
     processor: str
-    """Model of the CPU: results are promised byte for byte on one type of machine."""
+    """Model of the CPU: in native numerics results depend on it."""
 
 
 def identity(root: Path, generated: list[str]) -> Identity:
