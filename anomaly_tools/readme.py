@@ -78,7 +78,7 @@ def real_block(root: Path) -> str:
     rows = _rows(root, REAL_PROFILE)
     words = (
         f"Real photos: electroluminescence images of solar cells (ELPV), profile `{REAL_PROFILE}`, "
-        f"{len({row['seed'] for row in rows})} random seeds, the sample profile's settings, nothing tuned. Image AUROC "
+        f"{len({row['seed'] for row in rows})} random seeds, the root profile's settings, nothing tuned. Image AUROC "
         "of cells that experts called defective against normal ones; there are no masks. All tables, also of the cells "
         f"that the experts were not sure of: [results.md](reports/{REAL_PROFILE}/results.md)."
     )
@@ -90,7 +90,7 @@ def papers_block(root: Path) -> str:
     rows, params = _rows(root, PAPERS_PROFILE), load_params(root / "profiles" / PAPERS_PROFILE / "params.yaml")
     parts = [
         f"{params.published_as}, {' and '.join(params.categories)} (of fifteen categories; the others were not run), "
-        f"profile `{PAPERS_PROFILE}`: the sample profile's laptop settings, frozen before these photos were looked at, "
+        f"profile `{PAPERS_PROFILE}`: the root profile's laptop settings, frozen before these photos were looked at, "
         f"{len({row['seed'] for row in rows})} random seeds, mean ± standard deviation (worst seed). In italics what "
         "others published for the same categories, with other networks, sizes and lengths of training "
         "([evidence](docs/evidence.md)); a dash: not published. All tables, intervals, and more metrics: "
