@@ -40,9 +40,9 @@ def plan_photos(folders: list[Path], request: Request) -> Plan:
     train, test = split_normals([Sample(photo, "train", GOOD, None) for photo in good], TEST_SHARE, SEED)
     items = [image_item("", "train", GOOD, sample.path) for sample in train]
     items += [image_item("", "test", GOOD, sample.path) for sample in test]
-    if request.bad is None:
-        return Plan(tuple(items), (*_NOTES, _NO_BAD), scan.left_out)
-    return Plan((*items, *_bad_items(scan, request.bad, request.masks)), _NOTES, scan.left_out)
+    if request.bad is not None:
+        items += _bad_items(scan, request.bad, request.masks)
+    return Plan(tuple(items), _NOTES if request.bad else (*_NOTES, _NO_BAD), scan.left_out)
 
 
 def _bad_items(scan: "_Scan", bad: Path, truth: Path | None) -> list[Item]:
